@@ -13,7 +13,7 @@ from tests.compiler.networks import inputs, plan
 
 def test_one_sample_or_a_batch() -> None:
     made, x = plan("mlp"), inputs("mlp")
-    assert simulate(made, x[0]).shape == (1, 5)
+    assert simulate(made, x[0]).shape == (5,)
     assert simulate(made, x[:3]).shape == (3, 5)
     assert simulate(made, x[:0]).shape == (0, 5)
     for wrong in (x[:, :7], np.full((1, 50), np.inf), "text", [["a"] * 50], np.zeros((1, 50), dtype=complex)):

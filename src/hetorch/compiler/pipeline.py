@@ -28,7 +28,8 @@ from hetorch.compiler.lowering.verify_plan import verify_plan
 from hetorch.compiler.options import CompileOptions
 from hetorch.compiler.passes.fuse_affine import fuse_affine
 from hetorch.compiler.passes.gather_polynomials import gather_polynomials
-from hetorch.compiler.search.bootstrapped_choice import bootstrap_sentence, bootstrapped_choice
+from hetorch.compiler.search.bootstrap_sentences import choice_sentence
+from hetorch.compiler.search.bootstrapped_choice import bootstrapped_choice
 from hetorch.compiler.search.evaluation import Choice
 from hetorch.compiler.search.request import COARSEST, Request
 from hetorch.compiler.search.search import search
@@ -192,7 +193,7 @@ def _bootstrapped_plan(
     missed = sine_shortfall(approximated, error, agreement, Goal.of(request.options, len(inputs)))
     if missed and request.options.strict:
         raise InfeasibleError(f"{name}: {missed}")
-    told = filter(None, (missed, bootstrap_sentence(choice, request.machine)))
+    told = filter(None, (missed, choice_sentence(choice, request.machine)))
     notes = (*calibration.notes, *choice.variant.notes, *told)
     distorted = replace(approximated, error=error, agreement=agreement)
     plan = _plan(name, choice, distorted, inputs, replace(calibration, notes=notes), interface)

@@ -50,8 +50,8 @@ def run_encrypted(
             default a bar on the terminal, and a line in a notebook, for what takes more than a second; False for none.
 
     Returns:
-        The results, float64 of shape (batch, *output_shape); of a model of several outputs a dictionary of them by
-        name, or a tuple.
+        The results, float64 of shape (batch, *output_shape), or output_shape for one sample without a batch axis; of a
+        model of several outputs a dictionary of them by name, or a tuple.
 
     Raises:
         InputError: `plan` is no plan; `x` is neither a sample nor a batch, or far outside the calibration inputs; there
@@ -61,12 +61,12 @@ def run_encrypted(
     chosen = backend(engine)
     check_runnable(plan)
     public = plan.public()
-    samples, _ = public.samples(x)
+    samples, single = public.samples(x)
     limit = machine_memory() if memory_limit is None else memory_limit
     with reporting(progress, "run encrypted") as report:
         results = run_samples(plan, samples, chosen, limit, on_event, report)
     public.warn_of_results(results)
-    return public.named(results)
+    return public.named(results[0] if single else results)
 
 
 def run_samples(

@@ -38,8 +38,8 @@ def run_slots(
             terminal, and a line in a notebook, for what takes more than a second; False for none.
 
     Returns:
-        The results, float64 of shape (batch, *output_shape); of a model of several outputs a dictionary of them by
-        name, or a tuple.
+        The results, float64 of shape (batch, *output_shape), or output_shape for one sample without a batch axis; of a
+        model of several outputs a dictionary of them by name, or a tuple.
 
     Raises:
         InputError: `plan` is no plan; `x` is neither a sample nor a batch, or far outside the calibration inputs.
@@ -47,7 +47,7 @@ def run_slots(
     """
     check_runnable(plan)
     public = plan.public()
-    samples, _ = public.samples(x)
+    samples, single = public.samples(x)
     plan = with_clear_weights(plan)
     engine = CleartextEngine(plan.parameters, noise=noise, seed=seed, key_spec=plan.key_spec)
     runner = Runner(plan, engine)
@@ -63,4 +63,4 @@ def run_slots(
 
         results = run_in_batches(public, samples, run)
     public.warn_of_results(results)
-    return public.named(results)
+    return public.named(results[0] if single else results)

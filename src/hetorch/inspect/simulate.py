@@ -45,8 +45,8 @@ def simulate(
             in a notebook, for what takes more than a second; False for none.
 
     Returns:
-        The results, float64 of shape (batch, *output_shape), NaN for a sample without a result; of a model of several
-        outputs a dictionary of them by name, or a tuple.
+        The results, float64 of shape (batch, *output_shape), or output_shape for one sample without a batch axis; NaN
+        for a sample without a result. Of a model of several outputs a dictionary of them by name, or a tuple.
 
     Raises:
         InputError: `plan` is no plan; `x` is neither a sample nor a batch; no sample has a result; `seed` is negative.
@@ -55,12 +55,12 @@ def simulate(
     check_runnable(plan)
     check_seed(seed)
     public = plan.public()
-    samples, _ = public.samples(x)
+    samples, single = public.samples(x)
     with reporting(progress, "simulate") as report:
         results = simulate_samples(plan, samples, seed if noise else None, report)
     warn_without_result(results)
     public.warn_of_results(results)
-    return public.named(results)
+    return public.named(results[0] if single else results)
 
 
 def check_seed(seed: object) -> None:

@@ -5,6 +5,8 @@ the cost of a candidate, or the requirement of `feasibility.py` that it misses. 
 of them wins, and `advice.py` the sentences for the user if none does.
 
 For networks that no ring has levels for, `bootstrapped_choice.py` takes the place of the loop: `place_bootstraps.py`
-chooses levels, bootstraps and their parameters, and `bootstrapped_errors.py` predicts the errors. `bootstrap_bounds.py`
-tells which parameters are beyond the limits whatever the program is.
+chooses levels, bootstraps and their parameters, `trials.py` makes choices of them, `bootstrapped_errors.py` predicts
+the errors, and `precise_trial.py` takes the best that is precise enough. Where the limits leave none,
+`least_limits.py` finds the lowest that would; `bootstrap_bounds.py` tells which parameters are beyond the limits
+whatever the program is.
 """

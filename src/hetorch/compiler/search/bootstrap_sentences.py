@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from hetorch.compiler.costs.bootstrap_time import bootstrap_time
+from hetorch.compiler.costs.machine import Machine
+from hetorch.compiler.search.evaluation import Choice
 from hetorch.compiler.search.place_bootstraps import BootstrappedProgram
 from hetorch.params.bootstrap_set import BootstrapSet
 from hetorch.quantities import count_text, time_text
@@ -15,10 +18,18 @@ def bootstrap_sentences(placed: BootstrappedProgram) -> tuple[str, ...]:
         f"{bootstrap.name} (to level {boot.output_level}, {time_text(bootstrap.seconds)})"
         for bootstrap in placed.bootstraps
     )
-    return bootstraps_sentence(boot, ciphertexts, seconds, placed.seconds), f"bootstrapped values: {places}"
+    return _sentence(boot, ciphertexts, seconds, placed.seconds), f"bootstrapped values: {places}"
 
 
-def bootstraps_sentence(boot: BootstrapSet, count: int, seconds: float, total: float) -> str:
+def choice_sentence(choice: Choice, machine: Machine) -> str:
+    """Return the number of the bootstraps and their time, for the user."""
+    parts = choice.layouts.placements
+    count = sum(parts[index + 1].parts for index in choice.bootstraps)
+    boot = next(iter(choice.bootstraps.values())).bootstrap_set
+    return _sentence(boot, count, count * bootstrap_time(boot, machine).total, choice.cost)
+
+
+def _sentence(boot: BootstrapSet, count: int, seconds: float, total: float) -> str:
     """Return the number of bootstraps, and their time of that of a run, for the user."""
     return (
         f"{count_text(count, 'bootstrap')}, each of 2^{boot.slots.bit_length() - 1} slots and leaving "

@@ -235,3 +235,20 @@ POSITIVE = {"log", "log1p", "log2", "sqrt", "rsqrt", "reciprocal", "power"}
 @pytest.mark.parametrize("name", sorted(UNARY))
 def test_functions(name: str) -> None:
     check(Apply(lambda x: UNARY[name](x * 1.5)), (3, 2), positive=name in POSITIVE)
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        (nn.ReLU6(), "relu6"),
+        (nn.Hardtanh(0, 6), "relu6"),
+        (nn.Hardtanh(), "hardtanh"),
+        (Apply(lambda x: x.clamp(min=0)), "relu"),
+        (nn.Threshold(0, 0), "relu"),
+        (nn.Threshold(0.5, 0.5), "hardtanh"),
+    ],
+)
+def test_bounds_have_the_names_of_pytorch(module: nn.Module, name: str) -> None:
+    """torch.export makes ReLU6 a hardtanh; reports and messages name what the user wrote."""
+    captured = capture(nn.Sequential(nn.Linear(3, 3), module, nn.Linear(3, 2)), torch.randn(4, 3))
+    assert [op.function for op in captured.program.operations if isinstance(op, Activation)] == [name]

@@ -305,7 +305,7 @@ def test_compiled_on_a_table_with_probabilities_and_labels() -> None:
     )
     sure = np.abs(MODEL.decision_function(OTHER_COMPLETE)) > error
     assert np.array_equal(public.interface.labels(scores)[sure], MODEL.predict(OTHER_COMPLETE)[sure])
-    assert simulate(plan, OTHER_COMPLETE.iloc[0]).shape == (1, 1)
+    assert simulate(plan, OTHER_COMPLETE.iloc[0]).shape == (1,)
 
 
 def test_a_module_that_was_loaded_before_and_a_mapping() -> None:

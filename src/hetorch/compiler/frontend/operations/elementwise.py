@@ -185,6 +185,20 @@ def _clamp(builder: Builder, call: Call) -> Symbol:
         and bounds[1] == np.inf
     ):
         return source
+    return _clip(builder, source, bounds, call)
+
+
+def _hardtanh(builder: Builder, call: Call) -> Symbol:
+    return _clip(builder, call.symbol("self"), (float(call["min_val"]), float(call["max_val"])), call)
+
+
+_NAMES = {(0.0, math.inf): "relu", (0.0, 6.0): "relu6"}
+
+
+def _clip(builder: Builder, source: Symbol, bounds: tuple[float, float], call: Call) -> Symbol:
+    """Return min(max(x, low), high), under the name that its bounds have in PyTorch: torch.export does not keep it."""
+    if bounds in _NAMES:
+        return builder.activation(source, _NAMES[bounds], (), call)
     return builder.activation(source, "hardtanh", bounds, call)
 
 
@@ -218,9 +232,7 @@ def _threshold(builder: Builder, call: Call) -> Symbol:
     least = float(call["threshold"])
     if float(call["value"]) != least:
         raise call.unsupported("a step", "ReLU works, and a threshold that is the value below it")
-    if least:
-        return builder.activation(call.symbol("self"), "hardtanh", (least, math.inf), call)
-    return builder.activation(call.symbol("self"), "relu", (), call)
+    return _clip(builder, call.symbol("self"), (least, math.inf), call)
 
 
 _PLAIN = ("relu", "relu6", "hardsigmoid", "hardswish", "sigmoid", "tanh", "silu", "mish", "selu")
@@ -237,7 +249,7 @@ ELEMENTWISE: Mapping[str, Handler] = MappingProxyType(
         "elu": _activation("elu", "alpha", "scale", "input_scale"),
         "celu": _activation("celu", "alpha"),
         "softplus": _activation("softplus", "beta"),
-        "hardtanh": _activation("hardtanh", "min_val", "max_val"),
+        "hardtanh": _hardtanh,
         "hardshrink": _activation("hardshrink", "lambd"),
         "softshrink": _activation("softshrink", "lambd"),
         "clamp": _clamp,
