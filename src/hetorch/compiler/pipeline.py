@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -34,6 +33,7 @@ from hetorch.compiler.search.evaluation import Choice
 from hetorch.compiler.search.request import COARSEST, Request
 from hetorch.compiler.search.search import search
 from hetorch.compiler.search.variants import program_variants
+from hetorch.compiler.stages import Stage, Teller
 from hetorch.engine.sharing import MOST_NOISE, noise_gain
 from hetorch.errors import ApproximationWarning, InfeasibleError
 from hetorch.ir.interpreter import run_tensor_program
@@ -58,36 +58,6 @@ it or less."""
 FINER = (1.0, 2.0**-4, 2.0**-8)
 """Factors of the precision that are tried in turn, until the plan keeps its promise. Smaller ones mean larger scales.
 """
-
-
-class Stage(Enum):
-    """The stages in their order, each with its name and the fraction of all work that is done when it begins."""
-
-    FUSE = ("gather polynomials, fuse affine runs", 0.15)
-    APPROXIMATE = ("approximate activations over calibrated ranges", 0.2)
-    VARY = ("fuse again, balance sums, drop pruned elements, assign levels", 0.35)
-    SEARCH = ("choose layouts, scales and the smallest secure parameters", 0.4)
-    LOWER = ("lower to ciphertext operations and select the keys used", 0.88)
-    VERIFY = ("run the plan on the cleartext engine with noise", 0.93)
-    DONE = ("done", 1.0)
-
-    def __init__(self, title: str, begins: float) -> None:
-        self.title = title
-        self.begins = begins
-
-
-@dataclass(slots=True)
-class _Teller:
-    """Reports the stage at work, of which a share is done, to `progress`. Stages that are repeated add nothing."""
-
-    progress: Progress | None
-    done: float = 0.0
-
-    def __call__(self, stage: Stage, share: float = 0.0) -> None:
-        if self.progress is not None:
-            following = list(Stage)[list(Stage).index(stage) + 1] if stage is not Stage.DONE else stage
-            self.done = max(self.done, stage.begins + share * (following.begins - stage.begins))
-            self.progress(stage.title, self.done)
 
 
 def run_pipeline(
@@ -118,7 +88,7 @@ def run_pipeline(
         InfeasibleError: no degrees, parameters or keys satisfy the options, or no plan keeps its promise.
     """
     # Long because the stages are read here from top to bottom.
-    tell = _Teller(progress)
+    tell = Teller(progress)
     tell(Stage.FUSE)
     gathered = gather_polynomials(captured)
     verify_tensor_program(gathered, "gather_polynomials")
