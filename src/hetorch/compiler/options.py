@@ -364,9 +364,11 @@ ONE_VALUE = ("name", "outputs")
 ANALYSIS_OPTIONS = (
     "outputs",
     "bootstrap",
+    "security",
+    "ring_degree",
     *(name for name in CompileOptions.model_fields if name.startswith("activation_") or name == "strict"),
 )
-"""Names of the options that decide about outputs, activations and bootstraps, and so about the result of
+"""Names of the options that decide about outputs, activations, levels and bootstraps, and so about the result of
 hetorch.analyze."""
 
 
