@@ -11,6 +11,7 @@ import numpy as np
 from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 
+from hetorch.distinct import distinct
 from hetorch.engine.bootstrap_keys import bootstrap_keys
 from hetorch.engine.bootstrap_noise import noise_of_multiples
 from hetorch.engine.bootstrapping import PlannedBootstrap
@@ -256,7 +257,7 @@ class CleartextEngine:
             float(np.mean(inputs[int(i)].values ** 2)) for i in transform.inputs[terms]
         )  # one diagonal each
         encoded = (model.encoding() * prepared.input_scale / prime) ** 2 * strength
-        giants = len(np.unique(transform.giants[terms]))
+        giants = len(distinct(transform.giants[terms]))
         divided = giants * (model.key_switch(level) / prime) ** 2
         whole = np.sqrt(model.rounding() ** 2 + encoded + divided + switched)
         return np.tile(np.asarray(whole, dtype=np.float64), transform.slot_count // len(whole))

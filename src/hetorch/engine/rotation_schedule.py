@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hetorch.distinct import distinct
+
 Indices = NDArray[np.generic]
 Steps = NDArray[np.int64]
 
@@ -110,12 +112,12 @@ def are_multiples(distances: Steps) -> bool:
 
 
 def _nonzero(steps: Indices) -> frozenset[int]:
-    return frozenset(int(step) for step in np.unique(steps) if step)
+    return frozenset(int(step) for step in distinct(steps) if step)
 
 
 def _pairs(ciphertexts: Indices, steps: Indices, slot_count: int) -> Steps:
     """Return the distinct pairs of an index and a step in ascending order, (pairs, 2)."""
-    joined = np.unique(
+    joined = distinct(
         np.asarray(ciphertexts, dtype=np.int64) * slot_count + np.asarray(steps, dtype=np.int64)
     )
     return np.stack(np.divmod(joined, slot_count), axis=1)

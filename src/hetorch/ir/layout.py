@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hetorch.distinct import distinct
 from hetorch.errors import InputError, PlanFormatError
 from hetorch.quantities import count_text
 
@@ -50,7 +51,7 @@ class Layout:
             raise PlanFormatError(
                 f"a layout of shape {self.shape} holds indices {array.min()}..{array.max()}, expected -1..{size - 1}"
             )
-        if size > array.size or np.unique(array[array >= 0]).size != size:
+        if size > array.size or len(distinct(array[array >= 0])) != size:
             raise PlanFormatError(
                 f"a layout of shape {self.shape} lacks slots for some of its {count_text(size, 'element')}"
             )

@@ -8,7 +8,6 @@ measured (`hetorch tune`) or the defaults of costs/machine.py, which make plans 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hetorch.compiler.costs.machine import DEFAULT, Machine, Times
@@ -171,7 +170,7 @@ class CostModel:
         """Return the cost of a sum of two ciphertexts, or of a ciphertext and a plaintext."""
         return self._times.add * (level + 1)
 
-    def polynomial(self, level: int, coefficients: Sequence[float]) -> float:
+    def polynomial(self, level: int, coefficients: tuple[float, ...]) -> float:
         """Return the cost of a Chebyshev series of an input at `level`.
 
         One with all its terms costs about 2 sqrt(degree) + log2(degree) products; others cost less in proportion.

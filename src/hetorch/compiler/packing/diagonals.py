@@ -22,6 +22,7 @@ from hetorch.compiler.packing.placements import Indices, Placement
 from hetorch.compiler.packing.row_packing import row_packing_between, slots_of_products
 from hetorch.compiler.packing.runs import modulus_between
 from hetorch.compiler.packing.skewed_cover import MOST_COVER_ENTRIES, cover
+from hetorch.distinct import distinct
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,8 +82,8 @@ def find_indices(
     if single and len(rows) == source.positions.shape[1] * result.positions.shape[1]:
         packing = row_packing_between(source, result)
         if packing is not None:
-            differences = source.positions[0][:, None] - np.unique(result.positions[0] % packing.stride)
-            return np.unique(differences & (packing.stride - 1)), modulus
+            differences = source.positions[0][:, None] - distinct(result.positions[0] % packing.stride)
+            return distinct(differences & (packing.stride - 1)), modulus
         return np.flatnonzero(_dense_present(source, result, modulus)), modulus
     k = _numbers(rows, columns, source, result, modulus)
     return np.flatnonzero(_present(k, modulus * source.parts * result.parts)), modulus

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from hetorch.compiler.costs.model import CostModel
 from hetorch.compiler.packing.placements import Indices, Placement
+from hetorch.distinct import distinct
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,9 +52,9 @@ def pair_step(
 def paired(indices: Indices, modulus: int, step: int) -> Pairs:
     """Return the complex diagonals for a pair step."""
     if 2 * step == modulus:
-        return Pairs(np.unique(indices // modulus * step + indices % step), step, None)
+        return Pairs(distinct(indices // modulus * step + indices % step), step, None)
     real, _ = in_window(indices % modulus, modulus, step)
-    return Pairs(np.unique(indices - indices % modulus + real), modulus, (-(step // 2), step // 2 - 1))
+    return Pairs(distinct(indices - indices % modulus + real), modulus, (-(step // 2), step // 2 - 1))
 
 
 def in_window(k: Indices, modulus: int, step: int) -> tuple[Indices, NDArray[np.bool_]]:
@@ -75,10 +76,10 @@ def _window_steps(indices: Indices, modulus: int) -> list[int]:
 
 def _window(k: Indices, modulus: int) -> tuple[int, int]:
     """Return the first diagonal after the largest gap between diagonals, and the distance from it to the last one."""
-    distinct = np.unique(k)
-    gaps = np.diff(np.append(distinct, distinct[0] + modulus))
+    present = distinct(k)
+    gaps = np.diff(np.append(present, present[0] + modulus))
     widest = int(np.argmax(gaps))
-    return int(distinct[(widest + 1) % len(distinct)]), modulus - int(gaps[widest])
+    return int(present[(widest + 1) % len(present)]), modulus - int(gaps[widest])
 
 
 def canonical_babies(babies: Indices, step: int) -> Indices:

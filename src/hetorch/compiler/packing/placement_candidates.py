@@ -21,6 +21,7 @@ from hetorch.compiler.packing.placements import (
     shifted,
     skewed,
 )
+from hetorch.distinct import distinct
 
 INTERLEAVED = (2, 4)
 """Numbers of channels a block that are tried for images with gaps. Raised, layouts take fewer slots, and the search is
@@ -114,7 +115,7 @@ def _interleaving_pitches(rows: int, columns: int) -> list[int]:
     y, x = np.arange(0, rows - 1, 2)[:, None], np.arange(0, columns - 1, 2)
     for pitch in range(columns, (block - columns) // max(rows - 1, 1) + 1):
         slots = (y * pitch + x) % (block // 2)
-        if y.size > 1 and len(np.unique(slots)) == slots.size:
+        if y.size > 1 and len(distinct(slots)) == slots.size:
             return [pitch]
     return []
 

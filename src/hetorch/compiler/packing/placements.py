@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from hetorch.distinct import distinct
 from hetorch.ir.layout import UNUSED, Layout
 
 Indices = NDArray[np.int64]
@@ -165,7 +166,7 @@ def on_grid(
 def _interleaved(channels: int, pixel: Indices, grid: Grid, count: int) -> Placement | None:
     """Place `count` channels a block; return None if their pixels meet. `pixel`: the slots of the first channel."""
     distance = grid.block // count
-    if distance == 0 or len(np.unique(pixel % distance)) < pixel.size:
+    if distance == 0 or len(distinct(pixel % distance)) < pixel.size:
         return None
     blocks = power_of_two(-(-channels // count))
     share, block = np.divmod(np.arange(channels, dtype=np.int64), blocks)
