@@ -13,7 +13,7 @@ from torch import nn
 import hetorch
 from hetorch import machine_memory
 from hetorch.compiler.frontend.operations import matrices
-from hetorch.errors import PlanError, UnsupportedModelError
+from hetorch.errors import UnsupportedModelError
 from hetorch.ir import matrix_memory
 
 
@@ -41,8 +41,27 @@ def test_a_layer_that_does_not_fit_is_refused(
 def test_layers_that_fit_one_by_one_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
     layers = [layer for _ in range(8) for layer in (nn.Linear(300, 300), nn.Tanh())]
     limit(monkeypatch, matrix_memory.matrix_memory([90_000]))
-    with pytest.raises(PlanError, match=r"7\d{5} weights take about"):
+    with pytest.raises(UnsupportedModelError, match=r"Sequential: 720000 weights take about"):
         hetorch.compile(nn.Sequential(*layers).eval(), torch.rand(4, 300), activation_degree=3)
+
+
+def test_layers_are_counted_before_a_matrix_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    layers = (
+        nn.Conv2d(2, 4, 3, padding=1),
+        nn.ReLU(),
+        nn.ConvTranspose2d(4, 2, 2, 2),
+        nn.Flatten(),
+        nn.Linear(512, 5),
+    )
+    model, x = nn.Sequential(*layers).eval(), torch.rand(4, 2, 8, 8)
+    # Taps, channels of both sides and pixels: of the result, but of the input of a transposed convolution.
+    count = 9 * 2 * 4 * 64 + 4 * 4 * 2 * 64 + 512 * 5
+    limit(monkeypatch, 0)
+    monkeypatch.setattr(matrices, "convolution", None)
+    said = rf"Sequential: {count} weights take .* \(a convolution has its weights once for each pixel .*: 0 has 4608\)"
+    with pytest.raises(UnsupportedModelError, match=said):
+        hetorch.compile(model, x)
+    assert not hetorch.analyze(model, x).supported
 
 
 def test_where_nothing_is_known_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

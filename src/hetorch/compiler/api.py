@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
 from hetorch.compiler.costs.machine import load_machine
@@ -10,7 +11,8 @@ from hetorch.compiler.frontend.capture import Captured, capture
 from hetorch.compiler.frontend.value_sizes import uneven_inputs
 from hetorch.compiler.option_help import options_help, signature_with_options
 from hetorch.compiler.options import CompileOptions
-from hetorch.compiler.pipeline import run_pipeline
+from hetorch.compiler.pipeline import fuse, run_pipeline
+from hetorch.compiler.stages import Stage
 from hetorch.errors import CalibrationWarning, InfeasibleError
 from hetorch.plan import Plan
 from hetorch.progress import Progress, ProgressOption, reporting
@@ -54,15 +56,16 @@ def compile(
     """
     chosen = CompileOptions(**options)
     with reporting(progress, "compile") as tell:
-        return _compile(model, calibration_inputs, chosen, tell)
+        # Nothing else holds what was captured, so that its matrices are given up once they are fused.
+        return compile_captured(_captured(model, calibration_inputs, chosen, tell), chosen, tell)
 
 
-def _compile(model: object, calibration_inputs: object, chosen: CompileOptions, tell: Progress) -> Plan:
+def _captured(model: object, calibration_inputs: object, chosen: CompileOptions, tell: Progress) -> Captured:
     tell("trace the model", 0.0)
     captured = capture(model, calibration_inputs, chosen.outputs)
     for doubt in captured.doubts:
         warnings.warn(f"{captured.name}: {doubt}", CalibrationWarning, stacklevel=3)
-    return compile_captured(captured, chosen, tell)
+    return captured
 
 
 def compile_captured(captured: Captured, chosen: CompileOptions, tell: Progress) -> Plan:
@@ -70,6 +73,8 @@ def compile_captured(captured: Captured, chosen: CompileOptions, tell: Progress)
     # A class may have a name that no plan may have; the options check it.
     name = chosen.name or CompileOptions(name=captured.name).name
     assert name is not None
+    tell(Stage.FUSE.title, Stage.FUSE.begins)
+    captured = replace(captured, program=fuse(captured.program))
     try:
         return run_pipeline(
             name,

@@ -60,9 +60,21 @@ FINER = (1.0, 2.0**-4, 2.0**-8)
 """
 
 
+def fuse(captured: TensorProgram) -> TensorProgram:
+    """Return a captured program with its polynomials gathered and its affine runs fused, the first stage.
+
+    The matrices of a deep network are large, so callers give those before fusion up.
+    """
+    gathered = gather_polynomials(captured)
+    verify_tensor_program(gathered, "gather_polynomials")
+    fused = fuse_affine(gathered)
+    verify_tensor_program(fused, "fuse_affine")
+    return fused
+
+
 def run_pipeline(
     name: str,
-    captured: TensorProgram,
+    fused: TensorProgram,
     inputs: Array,
     reference: Array,
     options: CompileOptions,
@@ -71,11 +83,11 @@ def run_pipeline(
     progress: Progress | None = None,
     interface: Interface = PLAIN,
 ) -> Plan:
-    """Compile a captured program to a plan.
+    """Compile a fused program to a plan.
 
     Args:
         name: the name of the plan.
-        captured: the program that the frontend made.
+        fused: the program that the frontend made, after the stage `fuse`.
         inputs: calibration inputs, (batch, *shape).
         reference: the model's outputs on them.
         options: the options of hetorch.compile.
@@ -89,12 +101,6 @@ def run_pipeline(
     """
     # Long because the stages are read here from top to bottom.
     tell = Teller(progress)
-    tell(Stage.FUSE)
-    gathered = gather_polynomials(captured)
-    verify_tensor_program(gathered, "gather_polynomials")
-    fused = fuse_affine(gathered)
-    verify_tensor_program(fused, "fuse_affine")
-
     tell(Stage.APPROXIMATE)
     told = partial(tell, Stage.APPROXIMATE)
 
@@ -105,8 +111,8 @@ def run_pipeline(
         verify_tensor_program(network.program, "nearest_network")
         return network
 
-    networks = nearest_networks(fused, options, network_of)
     _check_memory(name, fused)
+    networks = nearest_networks(fused, options, network_of)
     span = output_range(reference)
 
     def plan_of(network: Approximated, bootstrapped: bool) -> Plan:

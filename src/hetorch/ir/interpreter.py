@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -33,15 +33,19 @@ def _flat_inputs(program: TensorProgram, x: ArrayLike) -> Array:
     return array.reshape(array.shape[0], -1)
 
 
-def run_tensor_program(program: TensorProgram, x: ArrayLike) -> Array:
+def run_tensor_program(
+    program: TensorProgram, x: ArrayLike, seen: Callable[[int, Array], None] = lambda number, value: None
+) -> Array:
     """Return the output, (batch, *output_shape), for inputs `x` of shape (batch, *input_shape).
 
-    Values are dropped after their last use.
+    Values are dropped after their last use. Before, `seen` is called with the number of each value and the value.
     """
     values: dict[int, Array] = {0: _flat_inputs(program, x)}
+    seen(0, values[0])
     last = last_uses(program)
     for index, op in enumerate(program.operations):
         values[index + 1] = op.evaluate(values)
+        seen(index + 1, values[index + 1])
         for value in {*op.reads, index + 1}:
             if last[value] <= index and value != program.output:
                 del values[value]

@@ -7,8 +7,9 @@ from itertools import chain, combinations, product
 import numpy as np
 import pytest
 
+from hetorch.compiler.bootstraps import eliminate
 from hetorch.compiler.bootstraps.choose_levels import choose_levels
-from hetorch.compiler.bootstraps.eliminate import Table, minimise
+from hetorch.compiler.bootstraps.eliminate import Table, minimise, order_of
 from hetorch.compiler.bootstraps.level_graph import LevelGraph
 from hetorch.errors import InfeasibleError
 
@@ -132,7 +133,60 @@ def test_an_operation_deeper_than_a_bootstrap_reaches_is_refused() -> None:
         choose_levels(chain_graph([4, 9], refreshed=8, bootstrap=1.0))
 
 
-def test_entangled_branches_are_refused_before_memory_is_taken() -> None:
-    pairs = [Table((a, b), np.zeros((40, 40))) for a, b in combinations(range(6), 2)]
-    with pytest.raises(InfeasibleError, match="depends on 5 others"):
-        minimise([40] * 6, pairs)
+def dense_block(layers: int) -> LevelGraph:
+    """Return a block in which each layer (activation 7, map 1) reads the sum of maps of all results before it."""
+    reads: list[tuple[int, ...]] = [()]
+    depths = [0]
+
+    def add(depth: int, *sources: int) -> int:
+        reads.append(sources)
+        depths.append(depth)
+        return len(reads) - 1
+
+    results = [0]
+    for _ in range(layers):
+        total, *maps = [add(1, result) for result in results]
+        for number in maps:
+            total = add(0, total, number)
+        results.append(add(7, total))
+    costs = np.tile(0.001 * np.arange(9.0), (len(reads), 1))
+    return LevelGraph(tuple(reads), tuple(depths), costs, np.array([np.inf, *[1.0] * (len(reads) - 1)]), 0, 8)
+
+
+@pytest.mark.parametrize("layers", [4, 6])
+def test_tables_that_are_too_large_are_avoided_at_little_cost(
+    monkeypatch: pytest.MonkeyPatch, layers: int
+) -> None:
+    graph = dense_block(layers)
+    exact = choose_levels(graph)
+    # Two activations of depth 7 have a bootstrap between them, as have those before the first and after the last.
+    assert len(exact.bootstrapped) == layers - 1
+    monkeypatch.setattr(eliminate, "MOST_ENTRIES", 1 << 8)
+    monkeypatch.setattr(eliminate, "FEWER_ENTRIES", 1 << 8)
+    near = choose_levels(graph)
+    assert graph.cost(near.levels, near.bootstrapped) == pytest.approx(near.cost)
+    assert len(near.bootstrapped) == len(exact.bootstrapped)
+    assert near.cost >= exact.cost - 1e-9
+
+
+def test_no_table_is_larger_than_the_most() -> None:
+    scopes = list(combinations(range(6), 2))
+    order = order_of([40] * 6, scopes, 40**3)
+    # Three that remain of six have two neighbours each.
+    assert len(order.held) == 3 and sorted((*order.variables, *order.held)) == list(range(6))
+    assert order_of([40] * 6, scopes, 40**6).held == ()
+
+
+def test_a_known_choice_is_not_made_worse(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    sizes = [4] * 6
+    tables = [Table(pair, rng.random((4, 4))) for pair in combinations(range(6), 2)]
+    states, least = minimise(sizes, tables)
+    assert least == pytest.approx(
+        sum(table.values[tuple(states[v] for v in table.variables)] for table in tables)
+    )
+    monkeypatch.setattr(eliminate, "MOST_ENTRIES", 16)
+    monkeypatch.setattr(eliminate, "FEWER_ENTRIES", 16)
+    found, total = minimise(sizes, tables, states)
+    assert found == states and total == pytest.approx(least)
+    assert minimise(sizes, tables)[1] >= least - 1e-12

@@ -9,7 +9,7 @@ from hetorch.compiler.noise.predict_errors import predict_errors
 from hetorch.compiler.noise.sensitivity import measure_sensitivity
 from hetorch.compiler.packing.lower import LIGHTEST
 from hetorch.engine.noise import NoiseModel
-from hetorch.ir.interpreter import run_tensor_program, trace_tensor_program
+from hetorch.ir.interpreter import run_tensor_program
 from hetorch.ir.tensor_program import Add, Affine, Bootstrap, Chebyshev, TensorProgram, verify_tensor_program
 
 SIZE = 8
@@ -56,16 +56,15 @@ def test_a_bootstrap_keeps_values_within_its_bound() -> None:
 
 def test_the_noise_of_a_bootstrap_reaches_the_output() -> None:
     program = TensorProgram((SIZE,), (Bootstrap(0, 4.0, (SIZE,), "bootstrap"), affine(1, 3.0)), 2, (SIZE,))
-    values = trace_tensor_program(program, INPUTS)
     arguments = (program, {1: LIGHTEST}, (0, 1, 0), (SCALE,) * 3, NoiseModel(1 << 12, 2.0**-6, 1))
     shares, _ = predict_errors(
-        *arguments, measure_sensitivity(program, values), 40.0, bootstrap_noise=2.0**-18
+        *arguments, measure_sensitivity(program, INPUTS), 40.0, bootstrap_noise=2.0**-18
     )
     # The noise is 2^-18 of the bound 4, and the map triples it. Each output has one term, which may be Laplacian: its
     # bound is at log(2 / EXCEEDED) / sqrt(2) = 13.5 deviations at least, and 16 by Chernoff.
     deviation = 3.0 * 4.0 * 2.0**-18
     assert 13.5 * deviation < shares[1] < 16.5 * deviation
-    without, _ = predict_errors(*arguments, measure_sensitivity(program, values), 40.0)
+    without, _ = predict_errors(*arguments, measure_sensitivity(program, INPUTS), 40.0)
     assert without[1] == 0.0
 
 

@@ -11,7 +11,6 @@ from hetorch.compiler.noise.sensitivity import measure_sensitivity
 from hetorch.engine.cleartext import CleartextCiphertext, CleartextEngine
 from hetorch.engine.noise import NoiseModel
 from hetorch.inspect.run_slots import run_slots
-from hetorch.ir.interpreter import trace_tensor_program
 from hetorch.ir.tensor_program import Chebyshev, TensorProgram
 from hetorch.params import ParameterSet
 from hetorch.params.insecure import insecure_small
@@ -100,7 +99,7 @@ def test_a_polynomial_has_the_noise_of_the_values_that_it_reads(width: float) ->
         (6, 0),
         (scale, scale),
         NoiseModel.of(parameters),
-        measure_sensitivity(program, trace_tensor_program(program, x)),
+        measure_sensitivity(program, x),
         40.0,
         modulus_chain=parameters.modulus_chain,
     )

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from hetorch.compiler.costs.model import CostModel
@@ -62,3 +64,34 @@ def test_a_few_pixels_have_all_diagonals_of_a_convolution() -> None:
         assert whole is not None and sampled is not None
         if result.grid is not None:
             assert whole[0].tolist() == sampled[0].tolist()
+
+
+def test_all_diagonals_are_found_where_the_search_saw_a_few_pixels() -> None:
+    op, memo = convolved(64, 8), MapMemo()
+    image = on_grid((2, 64, 64), Grid(64, (1, 1), 4096))
+    assert image is not None
+    # One weight fewer, and the map is no product of channels and pixels.
+    matrix = op.matrix.copy()
+    matrix.data[len(matrix.data) // 2] = 0.0
+    matrix.eliminate_zeros()
+    for index, each in enumerate((op, replace(op, matrix=matrix))):
+        memo.read(index, each, (2, 64, 64))
+        assert (memo.products[index] is None) is (each is not op)
+        for result in result_candidates(op.shape, image, (1, 1), 1 << 15):
+            expected, found = (
+                find_indices(*coordinates(each.matrix), image, result),
+                memo.find_all(index, image, result),
+            )
+            assert expected is not None and found is not None
+            assert found[0].tolist() == expected[0].tolist() and found[1] == expected[1]
+
+
+def test_no_list_of_all_weights_is_kept() -> None:
+    op, memo = convolved(64, 8), MapMemo()
+    image = on_grid((2, 64, 64), Grid(64, (1, 1), 4096))
+    assert image is not None
+    memo.read(0, op, (2, 64, 64))
+    for result in result_candidates(op.shape, image, (1, 1), 1 << 15):
+        memo.find_all(0, image, result)
+    lists = [array for pair in memo.samples.values() for array in pair]
+    assert sum(array.nbytes for array in lists) < op.matrix.nnz

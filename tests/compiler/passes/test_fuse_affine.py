@@ -5,7 +5,7 @@ import pytest
 from scipy import sparse
 
 from hetorch.compiler.passes.balance_sums import balance_sums, is_free
-from hetorch.compiler.passes.fuse_affine import fuse_affine
+from hetorch.compiler.passes.fuse_affine import compose, fuse_affine
 from hetorch.ir.interpreter import run_tensor_program
 from hetorch.ir.tensor_program import (
     Activation,
@@ -140,3 +140,18 @@ def test_every_sum_gets_a_free_operand() -> None:
     for op in balanced.operations:
         if isinstance(op, Add):
             assert is_free(balanced, consumers, op.a) or is_free(balanced, consumers, op.b)
+
+
+@pytest.mark.parametrize("side", ["outer", "inner"])
+@pytest.mark.parametrize("has_zero", [False, True])
+def test_a_product_with_a_diagonal_map_shares_the_places_of_the_weights(side: str, has_zero: bool) -> None:
+    rng = np.random.default_rng(0)
+    dense = np.where(rng.random((6, 6)) < 0.5, rng.standard_normal((6, 6)), 0.0)
+    factors = rng.standard_normal(6)
+    factors[2] *= not has_zero
+    matrix, scale = sparse.csr_array(dense), sparse.csr_array(np.diag(factors))
+    product = compose(scale, matrix) if side == "outer" else compose(matrix, scale)
+    expected = factors[:, None] * dense if side == "outer" else dense * factors
+    np.testing.assert_array_equal(product.toarray(), expected)
+    assert product.nnz == np.count_nonzero(expected) and product.has_canonical_format
+    assert np.shares_memory(product.indices, matrix.indices) is not has_zero

@@ -15,6 +15,8 @@ def test_facts_belong_to_the_program() -> None:
     (variant,) = program_variants(captured.program, captured.inputs)
     values = trace_tensor_program(variant.program, captured.inputs)
     assert variant.sizes == tuple(float(np.max(np.abs(value))) for value in values)
+    # What bootstraps change is not measured before they are placed.
+    assert "sensitivity" not in vars(variant) and "range_gains" not in vars(variant)
     assert len(variant.levels) == variant.program.value_count and variant.levels[variant.program.output] == 0
 
 

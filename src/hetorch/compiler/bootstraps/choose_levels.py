@@ -1,4 +1,5 @@
-"""The choice of levels and bootstraps with the least time, over all choices."""
+"""The choice of levels and bootstraps with the least time, over all choices or, where branches are too entangled for
+that, over those near a known one."""
 
 from __future__ import annotations
 
@@ -21,26 +22,28 @@ class LevelChoice:
 
 
 def choose_levels(graph: LevelGraph) -> LevelChoice:
-    """Return the choice of least time.
+    """Return the choice of least time, or the least that hetorch.compiler.bootstraps.eliminate finds.
 
     A value has a state for each level, and a last one: made at graph.start and bootstrapped. Costs do not fall with the
     level, so no other level is cheaper for a value that is bootstrapped.
 
     Raises:
-        InfeasibleError: an operation takes more levels than there are, or branches are too entangled.
+        InfeasibleError: an operation takes more levels than there are.
     """
     count = graph.level_count
     made = np.array([*range(count), graph.start])
     available = np.array([*range(count), graph.refreshed])
-    tables = []
+    tables, known = [], []
     for value in range(graph.value_count):
         own = graph.costs[value][made]
         own[-1] += graph.bootstraps[value]
         tables.append(Table((value,), own))
+        # Where every value is bootstrapped, each operation has all levels.
+        known.append(int(np.flatnonzero(np.isfinite(own))[-1]) if np.any(np.isfinite(own)) else count)
         for source in dict.fromkeys(graph.reads[value]):
             reaches = made[None, :] + graph.depths[value] <= available[:, None]
             tables.append(Table((source, value), np.where(reaches, 0.0, np.inf)))
-    states, cost = minimise([count + 1] * graph.value_count, tables)
+    states, cost = minimise([count + 1] * graph.value_count, tables, known)
     if not np.isfinite(cost):
         raise InfeasibleError(
             f"an operation takes more levels than the {graph.refreshed - graph.start} that a bootstrap leaves"

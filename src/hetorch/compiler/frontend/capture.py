@@ -7,6 +7,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from hetorch.compiler.frontend.graph.calibration import calibration_array, run_m
 from hetorch.compiler.frontend.graph.calibration_doubts import axis_doubts, calibration_doubts
 from hetorch.compiler.frontend.graph.export import export
 from hetorch.compiler.frontend.graph.frozen_copy import frozen_copy
+from hetorch.compiler.frontend.graph.layer_memory import check_layer_memory
 from hetorch.compiler.frontend.graph.packed_sequences import LengthCheck, full_length_packing
 from hetorch.compiler.frontend.graph.quantisation import without_fake_quantisation
 from hetorch.compiler.frontend.graph.several_inputs import are_several, join
@@ -26,10 +28,10 @@ from hetorch.compiler.frontend.operations.builder import Builder
 from hetorch.compiler.frontend.operations.call import Refusal
 from hetorch.compiler.frontend.sources.as_module import as_module
 from hetorch.compiler.frontend.sources.calibration_inputs import read_calibration_inputs, read_table
-from hetorch.compiler.frontend.value_sizes import check_sizes, uneven_inputs, uneven_outputs
+from hetorch.compiler.frontend.value_sizes import check_size, uneven_inputs, uneven_outputs
 from hetorch.errors import InputError, UnsupportedModelError
 from hetorch.ir.analysis import Analysis, AnalysisRow
-from hetorch.ir.interpreter import trace_tensor_program
+from hetorch.ir.interpreter import run_tensor_program
 from hetorch.ir.tensor_program import TensorProgram, verify_tensor_program
 from hetorch.plan.interface import PLAIN, Interface
 from hetorch.plan.output_functions import OutputFunction, applied
@@ -96,6 +98,7 @@ def capture(
     builder = Builder()
     with full_length_packing(fixed) if packing.steps else contextlib.nullcontext():
         graph = export(traced, run.inputs[:1].clone(), name)
+    check_layer_memory(graph, name)
     try:
         walk = Walk(graph, traced, builder)
         program = walk.run(inputs.shape[1:])
@@ -201,9 +204,7 @@ def _checked_outputs(
         UnsupportedModelError: they differ from what is `expected`, the model's.
         InputError: a value of the program is too large or too small to be computed.
     """
-    values = trace_tensor_program(program, inputs)
-    check_sizes(program, values)
-    row = values[program.output]
+    row = run_tensor_program(program, inputs, partial(check_size, program)).reshape(len(inputs), -1)
     begin = 0
     for position, (truth, shape) in enumerate(zip(expected, shapes, strict=True)):
         size = math.prod(shape)

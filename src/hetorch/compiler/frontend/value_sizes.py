@@ -7,7 +7,6 @@ than their neighbours are lost in these errors.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,22 +25,21 @@ MOST_NAMED = 5
 SCALE = "scale it, for example to mean 0 and standard deviation 1"
 
 
-def check_sizes(program: TensorProgram, values: Sequence[Array]) -> None:
-    """Raise InputError if a value of the program, (batch, size) each, is too large or too small to be computed."""
-    for number, value in enumerate(values):
-        sizes = np.abs(value).max(axis=0, initial=0.0)
-        largest = float(sizes.max(initial=0.0))
-        if largest == 0 or (math.isfinite(largest) and abs(math.log2(largest)) <= LARGEST_EXPONENT):
-            continue
-        column = _column(program.shape(number), int(sizes.argmax()))
-        if number == 0:
-            place = f"the calibration inputs reach {largest:.3g} in column {column}"
-        else:
-            name = program.operations[number - 1].name
-            place = f"on the calibration inputs {name} returns up to {largest:.3g} in column {column}"
-        raise InputError(
-            f"{place}; numbers must lie between 2^-{LARGEST_EXPONENT} and 2^{LARGEST_EXPONENT}: {SCALE}"
-        )
+def check_size(program: TensorProgram, number: int, value: Array) -> None:
+    """Raise InputError if value `number` of the program, (batch, size), is too large or too small to be computed."""
+    sizes = np.abs(value).max(axis=0, initial=0.0)
+    largest = float(sizes.max(initial=0.0))
+    if largest == 0 or (math.isfinite(largest) and abs(math.log2(largest)) <= LARGEST_EXPONENT):
+        return
+    column = _column(program.shape(number), int(sizes.argmax()))
+    if number == 0:
+        place = f"the calibration inputs reach {largest:.3g} in column {column}"
+    else:
+        name = program.operations[number - 1].name
+        place = f"on the calibration inputs {name} returns up to {largest:.3g} in column {column}"
+    raise InputError(
+        f"{place}; numbers must lie between 2^-{LARGEST_EXPONENT} and 2^{LARGEST_EXPONENT}: {SCALE}"
+    )
 
 
 def uneven_inputs(inputs: Array) -> str:

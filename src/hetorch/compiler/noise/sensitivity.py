@@ -14,7 +14,7 @@ from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 
 from hetorch.compiler.noise.noise_tail_bounds import Noise
-from hetorch.compiler.noise.range_noise import RangeGains, measure_range_gains
+from hetorch.ir.interpreter import run_tensor_program, trace_tensor_program
 from hetorch.ir.tensor_program import Add, Affine, Bootstrap, Chebyshev, Multiply, TensorOp, TensorProgram
 
 Array = NDArray[np.float64]
@@ -38,8 +38,7 @@ class Sensitivity:
     `weighted`: the same, weighted with the squared row norms of the matrix that made the value (zeros for values that
     no map made). `power`: the mean square of the value's elements in the sample where it is largest. `samples`: the
     value's elements in the chosen samples, (samples, size). `points`: quantiles of these for
-    values that polynomials read, (POINTS,), and nothing for others. `ranges`: the sensitivity of the inputs of
-    polynomials, in place of the outputs.
+    values that polynomials read, (POINTS,), and nothing for others.
     """
 
     plain: tuple[Noise, ...]
@@ -47,7 +46,6 @@ class Sensitivity:
     power: tuple[float, ...]
     samples: tuple[Array, ...]
     points: tuple[Array, ...]
-    ranges: RangeGains
 
     def with_mixtures(self, slots: Mapping[int, Array]) -> Sensitivity:
         """Return the sensitivity in which the power of row-packed values counts their mixtures too.
@@ -64,11 +62,16 @@ class Sensitivity:
         return replace(self, power=tuple(power))
 
 
-def measure_sensitivity(program: TensorProgram, values: Sequence[Array]) -> Sensitivity:
-    """Measure the sensitivity on a few samples of the trace `values` (batch, size) of calibration inputs."""
-    squares_of_samples = [np.einsum("ij,ij->i", value, value) / value.shape[1] for value in values]
-    chosen = _samples(squares_of_samples)
-    samples = [value[chosen] for value in values]
+def measure_sensitivity(program: TensorProgram, inputs: Array) -> Sensitivity:
+    """Measure the sensitivity on a few of the calibration `inputs`, (batch, *shape)."""
+    squares_of_samples: list[Array] = []
+
+    def add_squares(_: int, value: Array) -> None:
+        squares_of_samples.append(np.einsum("ij,ij->i", value, value) / value.shape[1])
+
+    # All values of a deep network on all inputs would take gigabytes.
+    run_tensor_program(program, inputs, add_squares)
+    samples = trace_tensor_program(program, inputs[_samples(squares_of_samples)])
     gradients: list[Array | None] = [None] * program.value_count
     gradients[program.output] = _output_gradients(samples[program.output])
     nothing = Noise(np.zeros(1), np.zeros(1))
@@ -90,10 +93,7 @@ def measure_sensitivity(program: TensorProgram, values: Sequence[Array]) -> Sens
             before = gradients[operand]
             gradients[operand] = passed if before is None else before + passed
     power = tuple(float(np.max(squares)) for squares in squares_of_samples)
-    ranges = measure_range_gains(program, samples)
-    return Sensitivity(
-        tuple(plain), tuple(weighted), power, tuple(samples), _points(program, samples), ranges
-    )
+    return Sensitivity(tuple(plain), tuple(weighted), power, tuple(samples), _points(program, samples))
 
 
 def _points(program: TensorProgram, samples: Sequence[Array]) -> tuple[Array, ...]:

@@ -111,20 +111,16 @@ def fold_steps(source: Placement, result: Placement) -> tuple[int, ...]:
     return tuple(steps)
 
 
-def diagonals(entries: tuple[Indices, Indices], source: Placement, result: Placement) -> tuple[Indices, int]:
-    """Return the diagonals of a map as find_indices does.
-
-    Args:
-        entries: the rows and columns of the matrix's non-zeros, as `coordinates` gives them.
-        source: the placement of the input.
-        result: the placement of the result.
+def checked_diagonals(
+    found: tuple[Indices, int] | None, matrix: sparse.csr_array, source: Placement
+) -> tuple[Indices, int]:
+    """Return the diagonals that find_indices found for `matrix` on an input placed at `source`.
 
     Raises:
         InfeasibleError: the input is skewed and no cover of its diagonals was found.
     """
-    found = find_indices(*entries, source, result)
     if found is None:
-        raise _no_diagonals(len(entries[0]), source)
+        raise _no_diagonals(matrix.nnz, source)
     return found
 
 
@@ -149,8 +145,8 @@ def lower(
     Raises:
         InfeasibleError: the input is skewed and no cover of its diagonals was found.
     """
-    found = diagonals(coordinates(matrix), source, result)
-    bare = outlined(*found, source, result, slot_count, costs, pair)
+    found = find_indices(*coordinates(matrix), source, result)
+    bare = outlined(*checked_diagonals(found, matrix, source), source, result, slot_count, costs, pair)
     return with_values(bare, matrix, source, result)
 
 

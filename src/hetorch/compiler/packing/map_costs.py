@@ -30,36 +30,39 @@ MOST_SEARCHED = 300_000
 """Number of weights from which on the search looks at a few pixels of a map to an image only (sample_pixels). Raised,
 the search is slower: a map of this many weights takes a few milliseconds for each pair of placements."""
 
+Found = tuple[Indices, int] | None
+"""The result of find_indices: the diagonals and their modulus, or None."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MapMemo:
     """Facts about the affine maps of one program that do not depend on ring and digits.
 
     One search for layouts fills it, and the next ones use it. Keys have the index of the map's operation and the names
-    of placements. `entries`: the non-zeros of a map. `samples`: those from which the cost is computed (sample_pixels).
-    `products`: the product form of a convolution. `diagonals`: the result of find_indices between two placements.
-    `terms`: the result of terms_of for a placement. `splits`: the numbers of baby and giant steps of sets of diagonals,
-    by their hash.
+    of placements. `maps`: the maps themselves, whose non-zeros are listed anew where they are needed: the list is
+    larger than the matrix. `products`: the product form of a convolution. `samples`: the non-zeros of other maps from
+    which the cost is computed (sample_pixels). `diagonals`: the result of find_indices between two placements, and True
+    if all non-zeros were looked at. `terms`: the result of terms_of for a placement. `splits`: the numbers of baby and
+    giant steps of sets of diagonals, by their hash.
     """
 
-    entries: dict[int, tuple[Indices, Indices]] = field(default_factory=dict)
+    maps: dict[int, Affine] = field(default_factory=dict)
     samples: dict[int, tuple[Indices, Indices]] = field(default_factory=dict)
     products: dict[int, Product | None] = field(default_factory=dict)
-    diagonals: dict[tuple[int, object, object], tuple[Indices, int] | None] = field(default_factory=dict)
+    diagonals: dict[tuple[int, object, object], tuple[Found, bool]] = field(default_factory=dict)
     terms: dict[tuple[object, int], Terms | None] = field(default_factory=dict)
     splits: dict[tuple[object, ...], tuple[int, int]] = field(default_factory=dict)
 
     def read(self, index: int, op: Affine, shape: tuple[int, ...]) -> None:
-        """Record the non-zeros of `op`, the operation number `index`, on an input of `shape`."""
-        if index not in self.entries:
-            self.entries[index] = coordinates(op.matrix)
-            self.products[index] = product_form(*self.entries[index], op.shape, shape)
-            self.samples[index] = sample_pixels(*self.entries[index], op.shape)
+        """Record `op`, the operation number `index`, on an input of `shape`."""
+        if index not in self.maps:
+            self.maps[index] = op
+            self.products[index] = product_form(*coordinates(op.matrix), op.shape, shape)
 
     def renumbered(self, number: Mapping[int, int]) -> MapMemo:
         """Return the facts for a program in which map i is operation `number`[i]; large arrays are not copied."""
         return MapMemo(
-            entries={number[index]: fact for index, fact in self.entries.items()},
+            maps={number[index]: op for index, op in self.maps.items()},
             samples={number[index]: fact for index, fact in self.samples.items()},
             products={number[index]: fact for index, fact in self.products.items()},
             diagonals={
@@ -70,20 +73,29 @@ class MapMemo:
             splits=self.splits,
         )
 
-    def find(self, index: int, source: Placement, result: Placement) -> tuple[Indices, int] | None:
-        """Return the diagonals of map `index` between two placements, as find_indices does."""
+    def find(self, index: int, source: Placement, result: Placement) -> Found:
+        """Return the diagonals of map `index` between two placements as find_indices does, of a large map to an image
+        perhaps only those of a few pixels."""
+        return self._found(index, source, result)[0]
+
+    def find_all(self, index: int, source: Placement, result: Placement) -> Found:
+        """Return all diagonals of map `index` between two placements, as find_indices does."""
+        found, is_whole = self._found(index, source, result)
+        return found if is_whole else find_indices(*self._entries(index), source, result)
+
+    def _found(self, index: int, source: Placement, result: Placement) -> tuple[Found, bool]:
         key = (index, source.name, result.name)
         if key not in self.diagonals:
             self.diagonals[key] = self._find(index, source, result)
         return self.diagonals[key]
 
-    def _find(self, index: int, source: Placement, result: Placement) -> tuple[Indices, int] | None:
+    def _find(self, index: int, source: Placement, result: Placement) -> tuple[Found, bool]:
         if source.positions.shape[0] > 1:
             # The cover of a skewed input must be the one that is lowered later, which is found on all weights. One with
             # more diagonals than an input takes that is not skewed is of no use.
             flat = self.find(index, unskewed(source), result)
             most = None if flat is None else len(flat[0])
-            return find_indices(*self.entries[index], source, result, most)
+            return find_indices(*self._entries(index), source, result, most), most is None
         product = self.products[index]
         if product is not None and row_packing_between(source, result) is None:
             before = self._terms(source, product.column_pixels)
@@ -91,8 +103,14 @@ class MapMemo:
             if before is not None and after is not None:
                 indices = product_indices(product, source, result, before, after)
                 if indices is not None:
-                    return indices
-        return find_indices(*self.samples[index], source, result)
+                    return indices, True
+        if index not in self.samples:
+            self.samples[index] = sample_pixels(*self._entries(index), self.maps[index].shape)
+        rows, columns = self.samples[index]
+        return find_indices(rows, columns, source, result), len(rows) == self.maps[index].matrix.nnz
+
+    def _entries(self, index: int) -> tuple[Indices, Indices]:
+        return coordinates(self.maps[index].matrix)
 
     def _terms(self, placement: Placement, pixels: int) -> Terms | None:
         key = (placement.name, pixels)

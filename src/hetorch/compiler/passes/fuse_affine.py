@@ -237,7 +237,19 @@ class Fuser:
 
 
 def compose(outer: sparse.csr_array, inner: sparse.csr_array) -> sparse.csr_array:
-    """Return the product outer @ inner in canonical form: sorted indices, no explicit zeros."""
+    """Return the product outer @ inner in canonical form: sorted indices, no explicit zeros.
+
+    A product with a diagonal matrix shares the indices of the other factor: those of a deep network are large.
+    """
+    scaled = None
+    if is_diagonal(outer):
+        rows = np.repeat(outer.diagonal(), np.diff(inner.indptr))
+        scaled = sparse.csr_array((inner.data * rows, inner.indices, inner.indptr), shape=inner.shape)
+    elif is_diagonal(inner):
+        columns = inner.diagonal().take(outer.indices)
+        scaled = sparse.csr_array((outer.data * columns, outer.indices, outer.indptr), shape=outer.shape)
+    if scaled is not None and np.all(scaled.data):
+        return scaled
     product = sparse.csr_array(outer @ inner)
     product.eliminate_zeros()
     product.sort_indices()

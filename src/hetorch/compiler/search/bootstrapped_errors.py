@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from hetorch.compiler.bootstraps.choose_levels import LevelChoice
 from hetorch.compiler.bootstraps.insert_bootstraps import insert_bootstraps
 from hetorch.compiler.noise.predict_errors import OwnNoise, predict_errors
-from hetorch.compiler.noise.range_noise import ROOM, range_noise
 from hetorch.compiler.noise.sampled_range_noise import sampled_range_noise
 from hetorch.compiler.noise.sensitivity import Sensitivity, measure_sensitivity
 from hetorch.compiler.packing.lower import MapOutline
@@ -21,7 +20,6 @@ from hetorch.compiler.search.place_bootstraps import BootstrappedProgram
 from hetorch.engine.bootstrap_noise import largest_noise
 from hetorch.engine.bootstrapping import PlannedBootstrap
 from hetorch.engine.noise import NoiseModel
-from hetorch.ir.interpreter import trace_tensor_program
 from hetorch.ir.tensor_program import Affine, Bootstrap, TensorProgram, verify_tensor_program
 from hetorch.params.bootstrap_set import BootstrapSet
 
@@ -104,15 +102,12 @@ def bootstrapped_errors(refreshed: RefreshedProgram, inputs: NDArray[np.float64]
     """Predict the encryption errors of a program with bootstraps, on calibration `inputs`, (batch, *shape)."""
     program, scales = refreshed.program, refreshed.scales
     parameters = refreshed.bootstrap_set.parameters
-    sensitivity = measure_sensitivity(program, trace_tensor_program(program, inputs))
+    sensitivity = measure_sensitivity(program, inputs)
     noise = max((largest_noise(one) / one.bound for one in set(refreshed.planned.values())), default=0.0)
     facts = (program, refreshed.lowered, refreshed.levels, scales, NoiseModel.of(parameters), sensitivity)
     bits, chain = refreshed.bootstrap_set.user_bits, parameters.modulus_chain
     shares, error = predict_errors(*facts, bits, modulus_chain=chain, bootstrap_noise=noise)
     rules = OwnNoise(*facts, bits, modulus_chain=chain, bootstrap_noise=noise)
     own = [rules.of(value) for value in range(program.value_count)]
-    reached = range_noise(sensitivity.ranges, own, scales)
-    if reached > ROOM:
-        # The bound is far above the noise of a deep network.
-        reached = sampled_range_noise(program, inputs, own, scales)
-    return BootstrappedErrors(sensitivity, shares, error, reached)
+    # The bound of range_noise is far above the noise of a deep network, and takes long.
+    return BootstrappedErrors(sensitivity, shares, error, sampled_range_noise(program, inputs, own, scales))

@@ -200,7 +200,7 @@ def _scale_bits(request: Request, lowered: LoweredVariant, model: NoiseModel, le
     excess = error / request.output_range / request.precision
     if not least:
         own = OwnNoise(*facts, encrypted)
-        reached = range_noise(sensitivity.ranges, [own.of(v) for v in range(program.value_count)], scales)
+        reached = range_noise(variant.range_gains, [own.of(v) for v in range(program.value_count)], scales)
         excess = max(excess, reached / ROOM)
     # Errors are proportional to 2^-bits, so one trial is enough; the primes themselves are within 2^-8 of 2^bits.
     return math.ceil(TRIAL_BITS + math.log2(excess) + 2.0**-8)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from hetorch.compiler.costs.model import CostModel
 from hetorch.compiler.packing.choose_layouts import Layouts, choose_layouts
-from hetorch.compiler.packing.lower import MapOutline, diagonals
+from hetorch.compiler.packing.lower import MapOutline, checked_diagonals
 from hetorch.compiler.packing.map_costs import MapMemo
 from hetorch.compiler.packing.row_packing import LARGEST_MIXTURE, largest_mixture, trace_mixtures
 from hetorch.compiler.search.candidates import Candidate
@@ -122,7 +122,7 @@ def outlines(
         if isinstance(op, Affine):
             maps.read(index, op, program.shape(op.input))
             source, result = placements[op.input], placements[index + 1]
-            indices, modulus = diagonals(maps.entries[index], source, result)
-            placed[index] = PlacedMap(indices, modulus, source, result, levels[index + 1], index in paired)
+            found = checked_diagonals(maps.find_all(index, source, result), op.matrix, source)
+            placed[index] = PlacedMap(*found, source, result, levels[index + 1], index in paired)
     shared = share_keys(list(placed.values()), positions, model, held_keys)
     return dict(zip(placed, shared, strict=True))

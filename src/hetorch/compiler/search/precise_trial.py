@@ -67,7 +67,7 @@ def _with_errors(request: Request, trial: Trial, inputs: Array) -> Choice:
         raise InfeasibleError(f"with bootstraps, {problem}; what helps: {'; '.join(ways)}")
     return replace(
         choice,
-        variant=replace(choice.variant, sensitivity=errors.sensitivity),
+        variant=replace(choice.variant, measured=errors.sensitivity),
         shares=errors.shares,
         error=errors.error,
     )

@@ -6,12 +6,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hetorch.compiler.noise.range_noise import RangeGains, measure_range_gains
 from hetorch.compiler.noise.sensitivity import Sensitivity, measure_sensitivity
 from hetorch.compiler.packing.lower import MapOutline
 from hetorch.compiler.passes.assign_levels import assign_levels
@@ -19,25 +21,38 @@ from hetorch.compiler.passes.balance_sums import balance_sums
 from hetorch.compiler.passes.drop_pruned import Mask, drop_pruned
 from hetorch.compiler.passes.fuse_affine import GROWTHS, fuse_affine
 from hetorch.compiler.passes.share_maps import share_maps
-from hetorch.ir.interpreter import trace_tensor_program
+from hetorch.ir.interpreter import run_tensor_program
 from hetorch.ir.tensor_program import TensorProgram, verify_tensor_program
 
+Array = NDArray[np.float64]
 
-@dataclass(frozen=True, slots=True, eq=False)
+
+@dataclass(frozen=True, eq=False)
 class Variant:
     """A program with the facts about each value from which its parameters are computed.
 
-    `levels`: the result of assign_levels. `sizes`: the largest absolute values on calibration inputs. `sensitivity`:
-    the sensitivity of the outputs to noise. `notes`: sentences for the user about elements that were dropped. `kept`:
-    the elements of each value that were not dropped, as masks.
+    `levels`: the result of assign_levels. `sizes`: the largest absolute values on the calibration `inputs`, (batch,
+    *shape). `measured`: the sensitivity of the outputs to noise, if it is known already. `notes`: sentences for the
+    user about elements that were dropped. `kept`: the elements of each value that were not dropped, as masks.
     """
 
     program: TensorProgram
     levels: tuple[int, ...]
     sizes: tuple[float, ...]
-    sensitivity: Sensitivity
+    inputs: Array
+    measured: Sensitivity | None = None
     notes: tuple[str, ...] = ()
     kept: tuple[Mask, ...] = ()
+
+    @functools.cached_property
+    def sensitivity(self) -> Sensitivity:
+        """The sensitivity of the outputs to noise. Of a deep network it takes long, and bootstraps change it."""
+        return self.measured or measure_sensitivity(self.program, self.inputs)
+
+    @functools.cached_property
+    def range_gains(self) -> RangeGains:
+        """The sensitivity of what polynomials read."""
+        return measure_range_gains(self.program, self.sensitivity.samples)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,7 +67,7 @@ class LoweredVariant:
     sensitivity: Sensitivity
 
 
-def program_variants(program: TensorProgram, inputs: NDArray[np.float64]) -> tuple[Variant, ...]:
+def program_variants(program: TensorProgram, inputs: Array) -> tuple[Variant, ...]:
     """Fuse `program` with each limit of GROWTHS, and return those results that differ in their number of operations.
 
     If elements can be dropped, each comes twice: without them, and with zeros in their places.
@@ -72,14 +87,15 @@ def program_variants(program: TensorProgram, inputs: NDArray[np.float64]) -> tup
 
 
 def _measured(
-    program: TensorProgram, kept: tuple[Mask, ...], notes: tuple[str, ...], inputs: NDArray[np.float64]
+    program: TensorProgram, kept: tuple[Mask, ...], notes: tuple[str, ...], inputs: Array
 ) -> Variant:
-    values = trace_tensor_program(program, inputs)
+    sizes: list[float] = []
+    run_tensor_program(program, inputs, lambda number, value: sizes.append(float(np.max(np.abs(value)))))
     return Variant(
         program=program,
         levels=assign_levels(program),
-        sizes=tuple(float(np.max(np.abs(value))) for value in values),
-        sensitivity=measure_sensitivity(program, values),
+        sizes=tuple(sizes),
+        inputs=inputs,
         notes=notes,
         kept=kept,
     )

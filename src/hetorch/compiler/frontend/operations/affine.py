@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import numpy as np
@@ -77,25 +77,55 @@ def _reduce(builder: Builder, call: Call) -> Symbol:
 def linear_by_probing(builder: Builder, call: Call) -> Symbol:
     """Return the result of any linear operation. The columns of its matrix are its results on the unit vectors."""
     name, source = next((n, v) for n, v in call.arguments.items() if isinstance(v, Symbol))
-    step = max(1, PROBE_ELEMENTS // max(source.size, math.prod(call.shape)))
-    columns = []
-    for begin in range(0, source.size, step):
-        for unit in torch.eye(source.size, dtype=torch.float64)[begin : begin + step]:
-            moved = call.target(**{**call.arguments, name: unit.reshape(source.shape)})
-            columns.append(sparse.csr_array(moved.numpy().reshape(1, -1)))
-    matrix = sparse.csr_array(sparse.vstack(columns).T.tocsr())
+
+    def results(units: torch.Tensor) -> torch.Tensor:
+        moved = [call.target(**{**call.arguments, name: unit.reshape(source.shape)}) for unit in units]
+        return torch.stack(moved)
+
+    return builder.affine(source, _probed(results, source.size, math.prod(call.shape)), None, call)
+
+
+def channel_by_probing(builder: Builder, call: Call) -> Symbol:
+    """Return the result of a linear operation that treats each channel alike and by itself, such as a resizing: the
+    unit vectors of one channel tell the matrix of all."""
+    name, source = next((n, v) for n, v in call.arguments.items() if isinstance(v, Symbol))
+    channels, size = source.shape[:2], source.shape[2:]
+
+    def results(units: torch.Tensor) -> torch.Tensor:
+        return torch.as_tensor(call.target(**{**call.arguments, name: units.reshape(-1, 1, *size)}))
+
+    plane = _probed(results, math.prod(size), math.prod(call.shape[2:]))
+    return builder.affine(source, matrices.repeated(plane, math.prod(channels)), None, call)
+
+
+def _probed(results: Callable[[torch.Tensor], torch.Tensor], columns: int, rows: int) -> sparse.csr_array:
+    """Return the matrix of a linear function, (rows, columns).
+
+    `results`: its results, (n, ...), on float64 vectors, (n, columns).
+    """
+    step = max(1, PROBE_ELEMENTS // max(rows, columns))
+    parts = []
+    for begin in range(0, columns, step):
+        places = torch.arange(begin, min(begin + step, columns))
+        units = torch.zeros(len(places), columns, dtype=torch.float64)
+        units[torch.arange(len(places)), places] = 1.0
+        parts.append(sparse.csr_array(results(units).reshape(len(places), -1).numpy()))
+    matrix = sparse.csr_array(sparse.vstack(parts).T.tocsr())
     matrix.eliminate_zeros()
     matrix.sort_indices()
-    return builder.affine(source, matrix, None, call)
+    return matrix
 
 
-LINEAR = frozenset(
+LINEAR = frozenset({"cumsum", "col2im", "trace", "diff"})
+"""Linear operations whose matrices are found by probing."""
+
+RESIZING = frozenset(
     {
-        "upsample_linear1d", "upsample_bilinear2d", "upsample_trilinear3d", "upsample_bicubic2d", "cumsum", "col2im",
-        "_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa", "trace", "diff",
+        "upsample_linear1d", "upsample_bilinear2d", "upsample_trilinear3d", "upsample_bicubic2d",
+        "_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa",
     }
 )  # fmt: skip
-"""Linear operations whose matrices are found by probing."""
+"""Those that treat each channel alike and by itself; they take (batch, channels, ...)."""
 
 AFFINE: Mapping[str, Handler] = MappingProxyType(
     {
@@ -106,4 +136,5 @@ AFFINE: Mapping[str, Handler] = MappingProxyType(
         "sum": _reduce,
     }
     | dict.fromkeys(LINEAR, linear_by_probing)
+    | dict.fromkeys(RESIZING, channel_by_probing)
 )

@@ -17,6 +17,10 @@ from hetorch.compiler.frontend.operations.affine import batch_norm
 from hetorch.compiler.frontend.operations.builder import Builder, Handler
 from hetorch.compiler.frontend.operations.call import Array, Call, Shape, Symbol
 
+MOST_SPREAD = 1 << 22
+"""Largest number of weights of a map that writes the mean of a run at every element of it. Raised, normalisations over
+larger parts of an image take two levels less, and more memory and time to compile and to run."""
+
 
 def normalised(
     builder: Builder, call: Call, source: Symbol, groups: int, eps: float, *, centred: bool = True
@@ -24,6 +28,8 @@ def normalised(
     """Return (x - mean) / sqrt(variance + eps) within each of `groups` equal runs of elements. Without `centred` the
     mean is taken as 0 (RMS norm)."""
     length = source.size // groups
+    if source.size * length > MOST_SPREAD:
+        return _normalised_by_means(builder, call, source, groups, eps, centred=centred)
     average = np.full((length, length), 1.0 / length)
     centre = source
     if centred:
@@ -34,6 +40,23 @@ def normalised(
     spread = matrices.repeated(sparse.csr_array(average), groups)
     variance = builder.affine(square, spread, np.full(source.size, eps), call, source.shape)
     return builder.multiply(centre, builder.activation(variance, "rsqrt", (), call), call)
+
+
+def _normalised_by_means(
+    builder: Builder, call: Call, source: Symbol, groups: int, eps: float, *, centred: bool
+) -> Symbol:
+    """Return the same as normalised; mean and variance are one number a run before they are spread over it."""
+    length, means = source.size // groups, (1, groups)
+    average = matrices.repeated(sparse.csr_array(np.full((1, length), 1.0 / length)), groups)
+    spread = matrices.repeated(sparse.csr_array(np.ones((length, 1))), groups)
+    centre = source
+    if centred:
+        mean = builder.affine(source, average, None, call, means)
+        centre = builder.add(source, builder.affine(mean, -spread, None, call, source.shape), call)
+    square = builder.multiply(centre, centre, call)
+    variance = builder.affine(square, average, np.full(groups, eps), call, means)
+    inverse = builder.activation(variance, "rsqrt", (), call)
+    return builder.multiply(centre, builder.affine(inverse, spread, None, call, source.shape), call)
 
 
 def _layer_norm(builder: Builder, call: Call) -> Symbol:
