@@ -70,7 +70,7 @@ def analyze(
         InputError: a wrong argument, or inputs that do not fit the model.
     """
     chosen = CompileOptions(**options)
-    with reporting(progress, "analyze") as tell:
+    with reporting(progress, "analyze", even_unseen=True) as tell:
         return _analyze(model, calibration_inputs, chosen, tell)
 
 
