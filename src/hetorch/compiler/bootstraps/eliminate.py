@@ -8,7 +8,7 @@ tables are added; with the fewest neighbours first, this happens from the innerm
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,13 +55,13 @@ def minimise(sizes: Sequence[int], tables: Sequence[Table]) -> tuple[tuple[int, 
     Raises:
         InfeasibleError: a table would have more than MOST_ENTRIES.
     """
-    remaining = list(tables)
+    graph = _Graph(len(sizes), tables)
     left = set(range(len(sizes)))
     eliminated: list[_Eliminated] = []
     while left:
-        variable, neighbours = _next(left, remaining)
-        touching = [table for table in remaining if variable in table.variables]
-        remaining = [table for table in remaining if variable not in table.variables]
+        variable = min(left, key=lambda name: (len(graph.neighbours[name]), -name))
+        left.discard(variable)
+        neighbours = tuple(sorted(graph.neighbours[variable]))
         axes = (*neighbours, variable)
         shape = tuple(sizes[axis] for axis in axes)
         if math.prod(shape) > MOST_ENTRIES:
@@ -70,24 +70,50 @@ def minimise(sizes: Sequence[int], tables: Sequence[Table]) -> tuple[tuple[int, 
                 f"{len(neighbours)} others at a time"
             )
         total = np.zeros(shape)
-        for table in touching:
+        for table in graph.taken(variable):
             total += table.spread(axes)
         best = np.argmin(total, axis=-1)
-        remaining.append(Table(neighbours, np.min(total, axis=-1)))
+        graph.add(Table(neighbours, np.take_along_axis(total, best[..., None], axis=-1)[..., 0]))
         eliminated.append(_Eliminated(variable, neighbours, best))
-        left.discard(variable)
-    least = sum(float(table.values) for table in remaining)
-    return _states(eliminated, len(sizes)), least
+    return _states(eliminated, len(sizes)), graph.constant
 
 
-def _next(left: set[int], tables: Sequence[Table]) -> tuple[int, tuple[int, ...]]:
-    """Return the variable with the fewest neighbours, the last one among equals, and its neighbours."""
-    neighbours: Mapping[int, set[int]] = {variable: set() for variable in left}
-    for table in tables:
+class _Graph:
+    """The tables of a sum, by variable, and the `neighbours` of each variable: the others in its tables.
+
+    `constant`: the sum of the tables without a variable.
+    """
+
+    def __init__(self, count: int, tables: Sequence[Table]) -> None:
+        self.neighbours: list[set[int]] = [set() for _ in range(count)]
+        self.constant = 0.0
+        self._tables: dict[int, Table] = {}
+        self._touching: list[set[int]] = [set() for _ in range(count)]
+        self._made = 0
+        for table in tables:
+            self.add(table)
+
+    def add(self, table: Table) -> None:
+        if not table.variables:
+            self.constant += float(table.values)
+            return
+        self._tables[self._made] = table
         for variable in table.variables:
-            neighbours[variable].update(table.variables)
-    variable = min(left, key=lambda name: (len(neighbours[name] - {name}), -name))
-    return variable, tuple(sorted(neighbours[variable] - {variable}))
+            self._touching[variable].add(self._made)
+            self.neighbours[variable].update(table.variables)
+            self.neighbours[variable].discard(variable)
+        self._made += 1
+
+    def taken(self, variable: int) -> list[Table]:
+        """Return the tables of a variable, the oldest first, which are removed with it."""
+        numbers = sorted(self._touching[variable])
+        tables = [self._tables.pop(number) for number in numbers]
+        for number, table in zip(numbers, tables, strict=True):
+            for other in table.variables:
+                self._touching[other].discard(number)
+        for other in self.neighbours[variable]:
+            self.neighbours[other].discard(variable)
+        return tables
 
 
 def _states(eliminated: Sequence[_Eliminated], count: int) -> tuple[int, ...]:
