@@ -25,6 +25,7 @@ from hetorch.compiler.passes.drop_pruned import drop_pruned
 from hetorch.compiler.passes.fuse_affine import GROWTHS, fuse_affine
 from hetorch.compiler.passes.gather_polynomials import gather_polynomials
 from hetorch.compiler.passes.share_maps import share_maps
+from hetorch.compiler.passes.sharpen_softmax import sharpen_softmax
 from hetorch.compiler.search.bootstrap_sentences import bootstrap_sentences
 from hetorch.compiler.search.place_bootstraps import Setting, place_bootstraps
 from hetorch.errors import HetorchError, InfeasibleError, UnsupportedModelError
@@ -86,7 +87,8 @@ def _analyze(model: object, calibration_inputs: object, chosen: CompileOptions, 
     tell("approximate activations over calibrated ranges", 0.4)
     try:
         # The matrices of a deep network are large: those before fusion are given up.
-        captured = replace(captured, program=fuse_affine(gather_polynomials(captured.program)))
+        gathered = sharpen_softmax(gather_polynomials(captured.program), captured.inputs)
+        captured = replace(captured, program=fuse_affine(gathered))
         approximated = _nearest(captured, chosen, tell)
     except HetorchError as error:
         return replace(exact, problem="; ".join(filter(None, (str(error), uneven_inputs(captured.inputs)))))

@@ -27,6 +27,7 @@ from hetorch.compiler.lowering.verify_plan import verify_plan
 from hetorch.compiler.options import CompileOptions
 from hetorch.compiler.passes.fuse_affine import fuse_affine
 from hetorch.compiler.passes.gather_polynomials import gather_polynomials
+from hetorch.compiler.passes.sharpen_softmax import sharpen_softmax
 from hetorch.compiler.search.bootstrap_sentences import choice_sentence
 from hetorch.compiler.search.bootstrapped_choice import bootstrapped_choice
 from hetorch.compiler.search.evaluation import Choice
@@ -92,6 +93,8 @@ def run_pipeline(
     tell(Stage.FUSE)
     gathered = gather_polynomials(captured)
     verify_tensor_program(gathered, "gather_polynomials")
+    gathered = sharpen_softmax(gathered, inputs)
+    verify_tensor_program(gathered, "sharpen_softmax")
     fused = fuse_affine(gathered)
     verify_tensor_program(fused, "fuse_affine")
 
