@@ -140,6 +140,18 @@ def test_lines_where_no_display_is() -> None:
     assert "╺" in at_terminal(WORK.format(before=before, option='"lines"', pause=0.1))
 
 
+def test_work_of_minutes_is_told_even_where_nobody_looks() -> None:
+    """A script whose output goes to a file shows that it goes on; False is silence there too."""
+    before = "hetorch.progress.MINUTE_SECONDS = 0.15"
+    code = WORK.format(before=before, option="None", pause=0.1)
+    assert elsewhere(code) == ""
+    told = code.replace("200_000_000)", "200_000_000, even_unseen=True)")
+    shown = elsewhere(told).splitlines()
+    assert len(shown) >= 3 and ", 100%, " in shown[-1] and ", 100%, " not in shown[0]
+    assert elsewhere(told.replace("reporting(None", "reporting(False")) == ""
+    assert elsewhere(told.replace("time.sleep(0.1)", "time.sleep(0)")) == ""
+
+
 def test_a_failure_ends_the_lines() -> None:
     code = WORK.format(before="hetorch.progress.LINE_SECONDS = 0.15", option='"lines"', pause=0.1).replace(
         'report("making evaluation keys", 1.0)', "raise TimeoutError"

@@ -35,6 +35,10 @@ QUIET_SECONDS = 1.0
 LINE_SECONDS = 10.0
 """Time between two lines of LINES, and before the first one, in seconds; lower values fill logs."""
 
+MINUTE_SECONDS = 60.0
+"""Time between two lines of work that is told even where nobody looks, and before the first one, in seconds; higher
+values leave users longer in doubt whether a script goes on."""
+
 NOTEBOOK_SECONDS = 0.5
 """Shortest time between two changes of the line in a notebook, in seconds; lower values send the browser more messages
 than anybody reads."""
@@ -61,19 +65,23 @@ def reporting(
     work: str,
     size: int | None = None,
     detail: Callable[[float], str] | None = None,
+    *,
+    even_unseen: bool = False,
 ) -> Iterator[Progress]:
     """Give a function that is told the stage and the fraction of long work, until the block ends.
 
     The default display is a bar on the terminal, with the stage and the time so far, and one line in a notebook; it is
     nothing elsewhere, and nothing for work of less than QUIET_SECONDS. In a notebook the line changes with the stage,
-    and only the name of the work stays. With LINES there is a line every LINE_SECONDS elsewhere. The stages are logged
-    as information too.
+    and only the name of the work stays. With LINES there is a line every LINE_SECONDS elsewhere, and by default one
+    every MINUTE_SECONDS if `even_unseen` is true. The stages are logged as information too.
 
     Args:
         progress: whom to tell.
         work: the name of the work. A stage of another name is shown beside it.
         size: bytes that the work makes or sends, for the display.
         detail: a function of the fraction that returns what is done in words, which the display shows behind the work.
+        even_unseen: True for work of minutes that people start in scripts, whose output may go to a file. False for
+            work of services, whose logs are not for progress.
 
     Raises:
         InputError: `progress` is nothing that can be told.
@@ -89,7 +97,8 @@ def reporting(
             f'progress must be a function of (stage, fraction), True, False or "{LINES}", got {progress!r}'
         )
     title = work if size is None else f"{work} ({size_text(size)})"
-    shown = _Shown(title, work, detail, lines=progress == LINES and not somebody_looks())
+    seconds = LINE_SECONDS if progress == LINES else MINUTE_SECONDS if even_unseen else None
+    shown = _Shown(title, work, detail, None if somebody_looks() else seconds)
     try:
         yield shown.report
     finally:
@@ -97,10 +106,15 @@ def reporting(
 
 
 class _Shown:
-    """The default display of one work: it begins by itself, since a stage may take long before it reports anything."""
+    """The default display of one work: it begins by itself, since a stage may take long before it reports anything.
 
-    def __init__(self, title: str, work: str, detail: Callable[[float], str] | None, *, lines: bool) -> None:
-        self._lines = lines
+    With `line_seconds` it is lines, so many seconds apart.
+    """
+
+    def __init__(
+        self, title: str, work: str, detail: Callable[[float], str] | None, line_seconds: float | None
+    ) -> None:
+        self._line_seconds = line_seconds
         self._title, self._work, self._detail = title, work, detail
         self._last: tuple[str, float] = (title, 0.0)
         self._display: Progress | None = None
@@ -109,9 +123,10 @@ class _Shown:
         self._begun = time.monotonic()
         self._exit = ExitStack()
         log.info("%s", title)
-        self._timer = threading.Timer(LINE_SECONDS if lines else QUIET_SECONDS, self._begin)
+        seconds = QUIET_SECONDS if line_seconds is None else line_seconds
+        self._timer = threading.Timer(seconds, self._begin)
         self._timer.daemon = True
-        if lines:
+        if line_seconds is not None:
             self._timer.start()
         elif somebody_looks():
             if QUIET_SECONDS > 0:
@@ -138,7 +153,11 @@ class _Shown:
             if self._closed:
                 return
             width = BAR_WIDTH if self._detail is None else SHORT_BAR_WIDTH
-            display = _lines(self._begun) if self._lines else _display(self._title, self._begun, width)
+            display = (
+                _display(self._title, self._begun, width)
+                if self._line_seconds is None
+                else _lines(self._begun, self._line_seconds)
+            )
             self._display = self._exit.enter_context(display)
             self._show()
 
@@ -180,9 +199,9 @@ def terminal() -> Console:
 
 
 @contextmanager
-def _lines(begun: float) -> Iterator[Progress]:
+def _lines(begun: float, seconds: float) -> Iterator[Progress]:
     """Give the display of work that goes on since `begun` (time.monotonic) as lines on stderr: one now, at the end, and
-    every LINE_SECONDS in between."""
+    in between as many `seconds` apart."""
     ended, last = threading.Event(), [("", 0.0)]
 
     def tell() -> None:
@@ -190,7 +209,7 @@ def _lines(begun: float) -> Iterator[Progress]:
         print(f"{text}, {fraction:.0%}, {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
 
     def repeat() -> None:
-        while not ended.wait(LINE_SECONDS):
+        while not ended.wait(seconds):
             tell()
 
     def show(text: str, fraction: float) -> None:

@@ -70,7 +70,7 @@ def analyze(
         InputError: a wrong argument, or inputs that do not fit the model.
     """
     chosen = CompileOptions(**options)
-    with reporting(progress, "analyze") as tell:
+    with reporting(progress, "analyze", even_unseen=True) as tell:
         return _analyze(model, calibration_inputs, chosen, tell)
 
 
@@ -86,7 +86,7 @@ def _analyze(model: object, calibration_inputs: object, chosen: CompileOptions, 
     tell("approximate activations over calibrated ranges", 0.4)
     try:
         # The matrices of a deep network are large: those before fusion are given up.
-        captured = replace(captured, program=fuse(captured.program))
+        captured = replace(captured, program=fuse(captured.program, captured.inputs))
         approximated = _nearest(captured, chosen, tell)
     except HetorchError as error:
         return replace(exact, problem="; ".join(filter(None, (str(error), uneven_inputs(captured.inputs)))))

@@ -39,7 +39,8 @@ def compile(
             all numbers are taken from them. A model with several inputs gets a tuple; the input of the plan is then one
             row of all inputs, each flattened, in order (the plan's notes tell where each begins).
         progress: called with the name of each stage as it begins, and the fraction of all work that is done. By default
-            a bar on the terminal, and a line in a notebook, for what takes more than a second; False for none.
+            a bar on the terminal, and a line in a notebook, for what takes more than a second; elsewhere, as where a
+            script's output goes to a file, a line on stderr every minute, or every 10 s with "lines"; False for none.
         **options: fields of CompileOptions, by name. OPTIONS
 
     Warns with CalibrationWarning if the calibration inputs are very few or all one number, or if another axis may be
@@ -55,7 +56,7 @@ def compile(
         InfeasibleError: no degrees, parameters or keys satisfy the options.
     """
     chosen = CompileOptions(**options)
-    with reporting(progress, "compile") as tell:
+    with reporting(progress, "compile", even_unseen=True) as tell:
         # Nothing else holds what was captured, so that its matrices are given up once they are fused.
         return compile_captured(_captured(model, calibration_inputs, chosen, tell), chosen, tell)
 
@@ -74,7 +75,7 @@ def compile_captured(captured: Captured, chosen: CompileOptions, tell: Progress)
     name = chosen.name or CompileOptions(name=captured.name).name
     assert name is not None
     tell(Stage.FUSE.title, Stage.FUSE.begins)
-    captured = replace(captured, program=fuse(captured.program))
+    captured = replace(captured, program=fuse(captured.program, captured.inputs))
     try:
         return run_pipeline(
             name,

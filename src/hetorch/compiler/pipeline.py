@@ -27,6 +27,7 @@ from hetorch.compiler.lowering.verify_plan import verify_plan
 from hetorch.compiler.options import CompileOptions
 from hetorch.compiler.passes.fuse_affine import fuse_affine
 from hetorch.compiler.passes.gather_polynomials import gather_polynomials
+from hetorch.compiler.passes.sharpen_softmax import sharpen_softmax
 from hetorch.compiler.search.bootstrap_sentences import choice_sentence
 from hetorch.compiler.search.bootstrapped_choice import bootstrapped_choice
 from hetorch.compiler.search.evaluation import Choice
@@ -60,14 +61,17 @@ FINER = (1.0, 2.0**-4, 2.0**-8)
 """
 
 
-def fuse(captured: TensorProgram) -> TensorProgram:
-    """Return a captured program with its polynomials gathered and its affine runs fused, the first stage.
+def fuse(captured: TensorProgram, inputs: Array) -> TensorProgram:
+    """Return a captured program with its polynomials gathered, its softmaxes sharpened for the calibration `inputs`,
+    and its affine runs fused, the first stage.
 
     The matrices of a deep network are large, so callers give those before fusion up.
     """
     gathered = gather_polynomials(captured)
     verify_tensor_program(gathered, "gather_polynomials")
-    fused = fuse_affine(gathered)
+    sharpened = sharpen_softmax(gathered, inputs)
+    verify_tensor_program(sharpened, "sharpen_softmax")
+    fused = fuse_affine(sharpened)
     verify_tensor_program(fused, "fuse_affine")
     return fused
 

@@ -47,7 +47,8 @@ def run_encrypted(
             (hetorch.machine_memory.machine_memory) if left out.
         on_event: called with a hetorch.runtime.Event after each operation.
         progress: called with a stage, the making of keys or the computing, and the fraction of it that is done. By
-            default a bar on the terminal, and a line in a notebook, for what takes more than a second; False for none.
+            default a bar on the terminal, and a line in a notebook, for what takes more than a second, and elsewhere a
+            line on stderr every minute; False for none.
 
     Returns:
         The results, float64 of shape (batch, *output_shape), or output_shape for one sample without a batch axis; of a
@@ -63,7 +64,7 @@ def run_encrypted(
     public = plan.public()
     samples, single = public.samples(x)
     limit = machine_memory() if memory_limit is None else memory_limit
-    with reporting(progress, "run encrypted") as report:
+    with reporting(progress, "run encrypted", even_unseen=True) as report:
         results = run_samples(plan, samples, chosen, limit, on_event, report)
     public.warn_of_results(results)
     return public.named(results[0] if single else results)

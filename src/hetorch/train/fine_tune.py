@@ -88,7 +88,8 @@ def fine_tune(
         patience: epochs of polynomials after the best one until training ends early.
         seed: decides the order of a Dataset or of arrays, changed inputs, and dropout.
         progress: called with a stage and the fraction of all epochs that is done. By default a bar on the terminal, and
-            a line in a notebook, for what takes more than a second; False for none.
+            a line in a notebook, for what takes more than a second, and elsewhere a line on stderr every minute; False
+            for none.
 
     Returns:
         The converted model in eval(), with the weights of the best epoch and the ranges of all data and of a changed
@@ -108,7 +109,7 @@ def fine_tune(
     _check(settings, range_weight=range_weight, distillation=distillation)
     criterion = _loss(loss, distillation)
     devices = range(torch.cuda.device_count())
-    with reporting(progress, "fine_tune") as tell, torch.random.fork_rng(devices):
+    with reporting(progress, "fine_tune", even_unseen=True) as tell, torch.random.fork_rng(devices):
         torch.manual_seed(seed)
         generator = torch.Generator().manual_seed(seed)
         train, judge = read_with_validation(loader, validation, original, batch_size, generator)

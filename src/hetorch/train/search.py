@@ -87,7 +87,8 @@ def search(
         batch_size: samples in a batch of a Dataset or of arrays.
         seed: decides the order of the data, changed inputs, and dropout.
         progress: called with a stage and the fraction of the search that is done, which is estimated. By default a bar
-            on the terminal, and a line in a notebook, for what takes more than a second; False for none.
+            on the terminal, and a line in a notebook, for what takes more than a second, and elsewhere a line on stderr
+            every minute; False for none.
         **options: those with which the model will be compiled, since they change the time.
 
     Returns:
@@ -105,7 +106,8 @@ def search(
     choices = _choices(degrees, target)
     chosen_options = CompileOptions(**options)
     original = as_module(model)
-    with reporting(progress, "search") as tell, torch.random.fork_rng(range(torch.cuda.device_count())):
+    devices = range(torch.cuda.device_count())
+    with reporting(progress, "search", even_unseen=True) as tell, torch.random.fork_rng(devices):
         torch.manual_seed(seed)
         generator = torch.Generator().manual_seed(seed)
         train, judge = read_with_validation(loader, validation, original, batch_size, generator)

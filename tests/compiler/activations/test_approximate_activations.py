@@ -321,6 +321,19 @@ def test_functions_outside_their_definition_are_refused_with_the_way_out() -> No
             approximate_activations(base, data(), np.ones((200, 6)), CompileOptions(activation_degree=7))
 
 
+def test_rough_polynomials_are_blamed_where_the_model_keeps_to_a_definition() -> None:
+    """Sums of exponentials are positive, and those of their polynomials are not."""
+    total = Affine(1, sparse.csr_array(np.ones((1, 6))), np.zeros(1), (1,), "softmax", "sum")
+    first, last = (
+        Activation(n, name, (), (size,), "softmax") for n, name, size in ((0, "exp", 6), (2, "reciprocal", 1))
+    )
+    base, x = TensorProgram((6,), (first, total, last), 3, (1,)), 4 * data()
+    with pytest.raises(
+        InfeasibleError, match=r"reciprocal in softmax reads .* in the model, but the polynomials"
+    ):
+        approximate_activations(base, x, run_tensor_program(base, x), CompileOptions(activation_degree=3))
+
+
 def test_positive_functions_keep_a_distance_from_zero() -> None:
     x = np.random.default_rng(2).uniform(0.2, 3.0, (300, 6))
     for function in ("rsqrt", "reciprocal", "log"):

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
-from hetorch.compiler.costs.model import CostModel
+from hetorch.compiler.costs.model import GIANT, CostModel
+from hetorch.compiler.packing.baby_giant import StepCosts
+from hetorch.compiler.packing.lower import MapOutline, outlined
 from hetorch.compiler.packing.placements import compact
 from hetorch.compiler.search.keys_of_maps import transform_steps
 from hetorch.compiler.search.share_keys import HeldKey, PlacedMap, share_keys
@@ -44,6 +47,59 @@ def test_a_map_takes_the_steps_of_another() -> None:
     dense, sparse = np.arange(64), np.arange(0, 4096, 8)
     apart = len(keys([placed(dense, 4)])) + len(keys([placed(sparse, 9)]))
     assert len(keys([placed(dense, 4), placed(sparse, 9)])) < apart
+
+
+def looped(maps: list[PlacedMap], model: CostModel) -> list[MapOutline]:
+    """The definition: each map is split at the prices that a loop over all others finds."""
+
+    def size(level: int) -> float:
+        return float(model.map_digits(level) * model.map_limbs(level))
+
+    def split(one: PlacedMap, held: np.ndarray) -> MapOutline:
+        level = one.level + 1
+        keys = model.key_weight * (model.giant(level) / GIANT) * np.maximum(1.0 - held / size(level), 0.0)
+        costs = StepCosts(model.baby(level), model.giant(level), keys)
+        return outlined(one.indices, one.modulus, one.source, one.result, SLOTS, costs)
+
+    def held(number: int) -> np.ndarray:
+        sizes = np.zeros(SLOTS)
+        for other, bare in enumerate(outlines):
+            levels = [maps[which].level + 1 for which in (number, other)]
+            families = {model.map_families[level] for level in levels} if model.map_families else {None}
+            for step in transform_steps(bare, encrypted=False):
+                if other != number and len(families) == 1:
+                    sizes[step] = max(sizes[step], size(levels[1]))
+        return sizes
+
+    outlines = [split(one, np.zeros(SLOTS)) for one in maps]
+    for _ in range(3):
+        for number, one in enumerate(maps):
+            outlines[number] = split(one, held(number))
+    return outlines
+
+
+@pytest.mark.parametrize("families", [(), (KeyFamily(1, 2),) * 5 + (KeyFamily(5, 5),) * 6])
+def test_prices_are_those_that_a_loop_over_all_other_maps_finds(families: tuple[KeyFamily, ...]) -> None:
+    """Also where the largest key of a step goes, because the map that had it is split anew."""
+    model, rng = replace(MODEL, map_families=families), np.random.default_rng(4)
+    kinds = [np.arange(64), np.arange(0, 4096, 8), rng.choice(512, 40, replace=False), np.arange(100, 130)]
+    maps = [placed(kinds[rng.integers(4)], int(rng.integers(10))) for _ in range(16)]
+    for bare, expected in zip(share_keys(maps, SLOTS, model), looped(maps, model), strict=True):
+        np.testing.assert_array_equal(bare.transform.giants, expected.transform.giants)
+        np.testing.assert_array_equal(bare.transform.babies, expected.transform.babies)
+        assert (bare.babies, bare.giants) == (expected.babies, expected.giants)
+
+
+def test_maps_of_one_kind_at_equal_prices_are_split_once() -> None:
+    known: dict[tuple[object, ...], MapOutline] = {}
+    steps = [placed(np.arange(64), 4) for _ in range(20)]
+    share_keys(steps, SLOTS, MODEL, known=known)
+    assert len(known) < 5
+    before = dict(known)
+    assert share_keys(steps, SLOTS, MODEL, known=known)[0] in before.values() and known == before
+    # The prices of another model are others.
+    share_keys(steps, SLOTS, replace(MODEL, key_weight=3.0), known=known)
+    assert len(known) > len(before)
 
 
 def test_a_map_takes_the_keys_of_other_operations_of_its_family() -> None:

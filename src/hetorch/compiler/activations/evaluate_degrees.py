@@ -229,7 +229,8 @@ def evaluate_degrees(
                 domain = _domain(task, manner, index, op, traced, source)
             except InfeasibleError as undefined:
                 # It may be enough that an earlier polynomial is too rough: the search tries a finer one.
-                return Attempt(tuple(degrees), manner, None, str(undefined))
+                problem = _undefined(task, op, traced.values[source], str(undefined))
+                return Attempt(tuple(degrees), manner, None, problem)
             degree, precision = wanted(op, task.wish, degree)
             out, form = replace_activation(op, source, len(traced.operations), domain, degree, precision)
             number[value] = source
@@ -326,6 +327,23 @@ def _domain(
         beyond=manner.beyond,
         reader=_reader(task.program, index, task.values),
         importance=task.importance.get(index + 1),
+    )
+
+
+def _undefined(task: Task, op: Activation, data: Array, problem: str) -> str:
+    """Return why an activation is not defined on `data`, which it reads behind polynomials; `problem` if it is not
+    defined on what it reads in the model either."""
+    own = task.values[op.input]
+    anything = np.full(own.shape[1], np.inf)
+    try:
+        domain_of(op, own, Interval(-anything, anything))
+    except InfeasibleError:
+        return problem
+    return (
+        f"{op.function} in {op.name} reads {own.min():.3g}..{own.max():.3g} in the model, but the polynomials before "
+        f"it are so rough that it would read {data.min():.3g}..{data.max():.3g}, where it is not defined. What helps: "
+        "a higher activation_degree= if one is set, and otherwise a model in which these numbers differ less (a "
+        "normalisation before them, weight decay), or another function there"
     )
 
 

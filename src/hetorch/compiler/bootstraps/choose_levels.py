@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hetorch.compiler.bootstraps.eliminate import Table, minimise
 from hetorch.compiler.bootstraps.level_graph import LevelGraph
@@ -24,8 +25,8 @@ class LevelChoice:
 def choose_levels(graph: LevelGraph) -> LevelChoice:
     """Return the choice of least time, or the least that hetorch.compiler.bootstraps.eliminate finds.
 
-    A value has a state for each level, and a last one: made at graph.start and bootstrapped. Costs do not fall with the
-    level, so no other level is cheaper for a value that is bootstrapped.
+    A value has a state for each level at which it can be made, and a last one: made at graph.start and bootstrapped.
+    Costs do not fall with the level, so no other level is cheaper for a value that is bootstrapped.
 
     Raises:
         InfeasibleError: an operation takes more levels than there are.
@@ -33,20 +34,25 @@ def choose_levels(graph: LevelGraph) -> LevelChoice:
     count = graph.level_count
     made = np.array([*range(count), graph.start])
     available = np.array([*range(count), graph.refreshed])
-    tables, known = [], []
+    tables = []
+    # Recurrent layers have large tables: states that cannot be are left out of them.
+    possible: list[NDArray[np.intp]] = []
     for value in range(graph.value_count):
         own = graph.costs[value][made]
         own[-1] += graph.bootstraps[value]
-        tables.append(Table((value,), own))
-        # Where every value is bootstrapped, each operation has all levels.
-        known.append(int(np.flatnonzero(np.isfinite(own))[-1]) if np.any(np.isfinite(own)) else count)
+        possible.append(np.flatnonzero(np.isfinite(own)))
+        tables.append(Table((value,), own[possible[value]]))
         for source in dict.fromkeys(graph.reads[value]):
-            reaches = made[None, :] + graph.depths[value] <= available[:, None]
-            tables.append(Table((source, value), np.where(reaches, 0.0, np.inf)))
-    states, cost = minimise([count + 1] * graph.value_count, tables, known)
+            needed, there = made[possible[value]] + graph.depths[value], available[possible[source]]
+            tables.append(Table((source, value), np.where(needed[None, :] <= there[:, None], 0.0, np.inf)))
+    sizes = [len(states) for states in possible]
+    # Where every value is bootstrapped, each operation has all levels.
+    known = [size - 1 for size in sizes]
+    chosen, cost = minimise(sizes, tables, known) if all(sizes) else ((), np.inf)
     if not np.isfinite(cost):
         raise InfeasibleError(
             f"an operation takes more levels than the {graph.refreshed - graph.start} that a bootstrap leaves"
         )
+    states = [int(possible[value][state]) for value, state in enumerate(chosen)]
     levels = tuple(int(made[state]) for state in states)
     return LevelChoice(levels, frozenset(v for v, state in enumerate(states) if state == count), cost)

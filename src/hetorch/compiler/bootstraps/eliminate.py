@@ -143,8 +143,9 @@ def _eliminated(
     for variable, touching in zip(order, waiting, strict=False):
         neighbours = tuple(sorted({name for table in touching for name in table.variables} - {variable}))
         total = sum((table.spread((*neighbours, variable)) for table in touching), start=np.zeros(1))
-        best.append((neighbours, np.argmin(total, axis=-1)))
-        keep(Table(neighbours, np.asarray(np.min(total, axis=-1))))
+        least = np.argmin(total, axis=-1)
+        best.append((neighbours, least))
+        keep(Table(neighbours, np.take_along_axis(total, least[..., None], axis=-1)[..., 0]))
     states = dict(held)
     for variable, (neighbours, chosen) in zip(reversed(order), reversed(best), strict=True):
         states[variable] = int(chosen[tuple(states[name] for name in neighbours)])

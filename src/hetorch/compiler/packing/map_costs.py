@@ -19,7 +19,7 @@ from hetorch.compiler.packing.convolution_structure import (
     terms_of,
 )
 from hetorch.compiler.packing.diagonals import blocks, coordinates, find_indices
-from hetorch.compiler.packing.lower import fold_steps
+from hetorch.compiler.packing.lower import MapOutline, fold_steps
 from hetorch.compiler.packing.pairing import Pairs, pair_step, paired
 from hetorch.compiler.packing.placements import Indices, Placement, image_shape, is_image, unskewed
 from hetorch.compiler.packing.row_packing import row_packing_between
@@ -43,7 +43,8 @@ class MapMemo:
     larger than the matrix. `products`: the product form of a convolution. `samples`: the non-zeros of other maps from
     which the cost is computed (sample_pixels). `diagonals`: the result of find_indices between two placements, and True
     if all non-zeros were looked at. `terms`: the result of terms_of for a placement. `splits`: the numbers of baby and
-    giant steps of sets of diagonals, by their hash.
+    giant steps of sets of diagonals, by their hash. `outlines`: the splits of maps at the prices of keys
+    (search.share_keys).
     """
 
     maps: dict[int, Affine] = field(default_factory=dict)
@@ -52,6 +53,7 @@ class MapMemo:
     diagonals: dict[tuple[int, object, object], tuple[Found, bool]] = field(default_factory=dict)
     terms: dict[tuple[object, int], Terms | None] = field(default_factory=dict)
     splits: dict[tuple[object, ...], tuple[int, int]] = field(default_factory=dict)
+    outlines: dict[tuple[object, ...], MapOutline] = field(default_factory=dict)
 
     def read(self, index: int, op: Affine, shape: tuple[int, ...]) -> None:
         """Record `op`, the operation number `index`, on an input of `shape`."""
@@ -71,6 +73,7 @@ class MapMemo:
             },
             terms=self.terms,
             splits=self.splits,
+            outlines=self.outlines,
         )
 
     def find(self, index: int, source: Placement, result: Placement) -> Found:

@@ -124,5 +124,5 @@ def outlines(
             source, result = placements[op.input], placements[index + 1]
             found = checked_diagonals(maps.find_all(index, source, result), op.matrix, source)
             placed[index] = PlacedMap(*found, source, result, levels[index + 1], index in paired)
-    shared = share_keys(list(placed.values()), positions, model, held_keys)
+    shared = share_keys(list(placed.values()), positions, model, held_keys, maps.outlines)
     return dict(zip(placed, shared, strict=True))

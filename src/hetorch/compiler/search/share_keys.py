@@ -7,8 +7,10 @@ of all rotations and keys, or leaves it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 
 import numpy as np
 
@@ -48,7 +50,11 @@ class HeldKey:
 
 
 def share_keys(
-    maps: Sequence[PlacedMap], slot_count: int, model: CostModel, held_keys: Sequence[HeldKey] = ()
+    maps: Sequence[PlacedMap],
+    slot_count: int,
+    model: CostModel,
+    held_keys: Sequence[HeldKey] = (),
+    known: dict[tuple[object, ...], MapOutline] | None = None,
 ) -> list[MapOutline]:
     """Return the outline of each map, in their order.
 
@@ -58,57 +64,110 @@ def share_keys(
         model: predicts the time of steps. Its key weight is the cost of a key, where a giant step at its level costs
             GIANT.
         held_keys: those of other operations.
+        known: the splits that earlier calls found, for reuse.
     """
-    outlines = [_split(one, _held_before(held_keys, one.level, slot_count, model), model) for one in maps]
+    known = {} if known is None else known
+    shared = _SharedKeys(slot_count, model, held_keys)
+    outlines = [_split(one, shared.sizes(one.level), model, known) for one in maps]
+    for bare, one in zip(outlines, maps, strict=True):
+        shared.add(bare, one.level)
     for _ in range(ROUNDS if len(maps) > 1 else 0):
         before = [_steps(bare) for bare in outlines]
         for number, one in enumerate(maps):
-            held = _held_before(held_keys, one.level, slot_count, model)
-            for other, bare in zip(maps, outlines, strict=True):
-                if other is not one:
-                    for step, size in _held(bare, other.level, one.level, model):
-                        held[step] = max(held[step], size)
-            outlines[number] = _split(one, held, model)
+            shared.remove(outlines[number], one.level)
+            outlines[number] = _split(one, shared.sizes(one.level), model, known)
+            shared.add(outlines[number], one.level)
         if [_steps(bare) for bare in outlines] == before:
             break
     return outlines
 
 
-def _split(one: PlacedMap, held: Costs, model: CostModel) -> MapOutline:
-    """Split a map; `held`: the sizes of the keys that the other maps have, by step, 0 for none."""
+def _split(
+    one: PlacedMap, held: Costs, model: CostModel, known: dict[tuple[object, ...], MapOutline]
+) -> MapOutline:
+    """Split a map.
+
+    Args:
+        one: the map.
+        held: the sizes of the keys that the other maps have, by step, 0 for none.
+        model: predicts the time of steps.
+        known: earlier splits. Recurrent layers have one map at every step, and many trials split the same maps.
+    """
     level = one.level + 1
     size, unit = _map_key_size(model, level), model.giant(level) / GIANT
-    keys = model.key_weight * unit * np.maximum(1.0 - held / size, 0.0)
-    costs = StepCosts(model.baby(level), model.giant(level), keys)
+    baby, giant, key = model.baby(level), model.giant(level), model.key_weight * unit
     places = (one.indices, one.modulus, one.source, one.result)
     pair = pair_step(*places, level, model) if one.paired else 0
-    return outlined(*places, len(held), costs, pair)
+    there = np.flatnonzero(held)
+    digest = blake2b(digest_size=16)
+    for numbers in (one.indices, there, held[there]):
+        digest.update(numbers.tobytes())
+    counts = (len(one.indices), len(held), one.modulus, pair)
+    name = (_kind(one.source), _kind(one.result), *counts, size, baby, giant, key, digest.digest())
+    if name not in known:
+        costs = StepCosts(baby, giant, key * np.maximum(1.0 - held / size, 0.0))
+        known[name] = outlined(*places, len(held), costs, pair)
+    return known[name]
+
+
+def _kind(placement: Placement) -> tuple[object, ...]:
+    """Return what outlines of maps depend on, beside their diagonals."""
+    packed = (placement.row_packing, placement.runs, placement.mixed)
+    return (placement.period, placement.parts, len(placement.positions), *packed)
 
 
 def _steps(bare: MapOutline) -> tuple[bytes, bytes]:
     return bare.transform.giants.tobytes(), bare.transform.babies.tobytes()
 
 
-def _held_before(keys: Sequence[HeldKey], reader: int, slot_count: int, model: CostModel) -> Costs:
-    """Return the sizes of the `keys` that suit a map with its result at level `reader`, by step."""
-    sizes = np.zeros(slot_count)
-    for key in keys:
-        if model.map_families and model.map_families[reader + 1] == key.family:
-            rows = key.family.digit_count(key.level) * (key.level + 1 + key.family.special_count)
-            sizes[key.step] = max(sizes[key.step], rows)
-    return sizes
+class _SharedKeys:
+    """The rotation keys of maps and of other operations: for each family, the size of the largest key of each step.
 
+    A map takes a few steps, so that adding or removing one changes a few numbers, however many maps there are.
+    """
 
-def _held(bare: MapOutline, level: int, reader: int, model: CostModel) -> Iterator[tuple[int, float]]:
-    """Yield the steps, and the sizes of their keys, of a map with its result at `level` whose keys suit another one
-    with its result at level `reader`: those of its family."""
-    families = model.map_families
-    before = {*transform_steps(bare, encrypted=model.encrypted), *bare.spreads}
-    if families and bare.transform.pair:
-        before.add(bare.transform.pair)
-    for steps, at in ((before, level + 1), (bare.folds, level)):
-        if not families or families[at] == families[reader + 1]:
-            yield from ((step, _map_key_size(model, at)) for step in steps)
+    def __init__(self, slot_count: int, model: CostModel, held_keys: Sequence[HeldKey]) -> None:
+        self._model = model
+        families: set[KeyFamily | None] = set(model.map_families) or {None}
+        self._levels: dict[KeyFamily | None, dict[int, Counter[int]]] = {name: {} for name in families}
+        self._own = {family: np.zeros(slot_count) for family in families}
+        self._others = {family: np.zeros(slot_count) for family in families}
+        for key in held_keys:
+            if key.family in self._others:
+                rows = key.family.digit_count(key.level) * (key.level + 1 + key.family.special_count)
+                sizes = self._others[key.family]
+                sizes[key.step] = max(sizes[key.step], rows)
+
+    def sizes(self, reader: int) -> Costs:
+        """Return the sizes of the keys that suit a map with its result at level `reader`, those of its family, by step;
+        0 for none."""
+        family = self._family(reader + 1)
+        return np.maximum(self._own[family], self._others[family])
+
+    def add(self, bare: MapOutline, level: int) -> None:
+        """Add the keys of a map with its result at `level`."""
+        for family, step, at in self._keys(bare, level):
+            self._levels[family].setdefault(step, Counter())[at] += 1
+            self._own[family][step] = max(self._own[family][step], _map_key_size(self._model, at))
+
+    def remove(self, bare: MapOutline, level: int) -> None:
+        """Remove the keys of a map that was added."""
+        for family, step, at in self._keys(bare, level):
+            levels = self._levels[family][step]
+            levels[at] -= 1
+            sizes = (_map_key_size(self._model, one) for one, count in levels.items() if count)
+            self._own[family][step] = max(sizes, default=0.0)
+
+    def _keys(self, bare: MapOutline, level: int) -> Iterator[tuple[KeyFamily | None, int, int]]:
+        """Yield the family, the step, and the level of each key of a map with its result at `level`."""
+        before = {*transform_steps(bare, encrypted=self._model.encrypted), *bare.spreads}
+        if self._model.map_families and bare.transform.pair:
+            before.add(bare.transform.pair)
+        for steps, at in ((before, level + 1), (bare.folds, level)):
+            yield from ((self._family(at), step, at) for step in steps)
+
+    def _family(self, level: int) -> KeyFamily | None:
+        return self._model.map_families[level] if self._model.map_families else None
 
 
 def _map_key_size(model: CostModel, level: int) -> float:

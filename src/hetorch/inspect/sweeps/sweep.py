@@ -57,7 +57,8 @@ def sweep(
             and number of threads.
         seed: the seed of the modelled noise, 0 or more.
         progress: called with the configuration and its stage, and the fraction of all work that is done. By default a
-            bar on the terminal, and a line in a notebook, for what takes more than a second; False for none.
+            bar on the terminal, and a line in a notebook, for what takes more than a second, and elsewhere a line on
+            stderr every minute; False for none.
         **options: fields of hetorch.compile, each one value for all configurations or a list of them.
 
     Each warning of a configuration is in its row's notes; all but ApproximationWarning are raised once for the sweep.
@@ -74,7 +75,7 @@ def sweep(
     _check_samples(encrypted_samples)
     grid, store = make_grid(options), open_store(folder)
     outputs = grid.configurations[0].get("outputs")
-    with reporting(progress, "sweep") as report:
+    with reporting(progress, "sweep", even_unseen=True) as report:
         report(READING, 0.0)
         study = make_study(
             model,

@@ -15,6 +15,7 @@ from hetorch.compiler.frontend.capture import Captured, capture
 from hetorch.compiler.options import CompileOptions
 from hetorch.compiler.passes.fuse_affine import fuse_affine
 from hetorch.compiler.passes.gather_polynomials import gather_polynomials
+from hetorch.compiler.passes.sharpen_softmax import sharpen_softmax
 from hetorch.compiler.pipeline import chosen_precision
 from hetorch.compiler.search.evaluation import Choice
 from hetorch.compiler.search.program_costs import cost_model
@@ -62,7 +63,7 @@ def choose_layout(model: nn.Module, example_inputs: object, options: CompileOpti
         captured = capture(model, example_inputs, options.outputs)
         machine = load_machine()
         approximated = approximate_activations(
-            fuse_affine(gather_polynomials(captured.program)),
+            fuse_affine(sharpen_softmax(gather_polynomials(captured.program), captured.inputs)),
             captured.inputs,
             captured.outputs,
             options,
