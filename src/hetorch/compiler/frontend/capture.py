@@ -121,11 +121,10 @@ def capture(
     if walk.has_autocast:
         builder.notes.append("the model is compiled as without torch.autocast, in full precision")
     unread = (run.outputs.note, *_circumstances(model, source.module, inputs), uneven_inputs(inputs))
-    notes = (*source.notes, *packing.notes, *builder.notes, *unread, uneven_outputs(row))
+    notes = (*source.notes, *packing.notes, *builder.notes, *filter(None, (*unread, uneven_outputs(row))))
     has_approximations = any(part.status == "approximate" for part in builder.rows)
     doubts += calibration_doubts(inputs, has_approximations=has_approximations)
-    noted = tuple(filter(None, notes))
-    return Captured(name, program, inputs, row, noted, tuple(builder.rows), interface, doubts)
+    return Captured(name, program, inputs, row, notes, tuple(builder.rows), interface, doubts)
 
 
 def _interface(known: Interface, program: TensorProgram, functions: tuple[OutputFunction, ...]) -> Interface:
