@@ -8,6 +8,7 @@ first: an error e in w = 2 x^2 - 1 is an error of range^2 e / 4 u in y, most for
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -21,8 +22,10 @@ from hetorch.engine.polynomial_noise import polynomial_noise
 from hetorch.params.bootstrap_set import MESSAGE_RATIO, SPARSE_WEIGHT
 
 Array = NDArray[np.float64]
+_MULTIPLES = range(-COSINE_16.multiples, COSINE_16.multiples + 1)
 
 
+@functools.cache
 def multiples_probability(multiple: int, weight: int = SPARSE_WEIGHT) -> float:
     """Return the probability of I = `multiple`: the density there of a sum of weight + 1 numbers that are uniform in
     [-1/2, 1/2] (Irwin-Hall)."""
@@ -121,11 +124,13 @@ def reduction_noise(planned: PlannedBootstrap, multiple: int) -> float:
 
 def noise_of_multiples(planned: PlannedBootstrap) -> tuple[Array, Array]:
     """Return the noise of a slot of the result for each I from -multiples to multiples, and the probabilities of I."""
-    multiples = range(-COSINE_16.multiples, COSINE_16.multiples + 1)
+    probabilities = np.array([multiples_probability(k) for k in _MULTIPLES]).clip(0.0)
+    return _deviations(planned), probabilities / probabilities.sum()
+
+
+def _deviations(planned: PlannedBootstrap) -> Array:
     before = message_noise(planned)
-    deviations = np.array([math.hypot(before, reduction_noise(planned, k)) for k in multiples])
-    probabilities = np.array([multiples_probability(k) for k in multiples]).clip(0.0)
-    return deviations, probabilities / probabilities.sum()
+    return np.array([math.hypot(before, reduction_noise(planned, k)) for k in _MULTIPLES])
 
 
 def largest_noise(planned: PlannedBootstrap) -> float:
@@ -135,7 +140,7 @@ def largest_noise(planned: PlannedBootstrap) -> float:
     Over all I it is a mixture, with heavier tails than a sum of the same variance: the worst I, 0, has 1.8 times the
     root mean square, and a quarter of the slots.
     """
-    return float(noise_of_multiples(planned)[0].max())
+    return float(_deviations(planned).max())
 
 
 def failure_probability(

@@ -38,6 +38,7 @@ def first_precise(request: Request, trials: Sequence[Trial], inputs: Array) -> C
         InfeasibleError: those within the limits are not precise enough.
     """
     problem: InfeasibleError | None = None
+    noises: dict[int, float] = {}  # by trial; they take as long to predict as a trial to make
     while trials:
         best = best_trial(request, trials, few_keys(request))
         if best is None:
@@ -46,8 +47,9 @@ def first_precise(request: Request, trials: Sequence[Trial], inputs: Array) -> C
             return _with_errors(request, best, inputs)
         except InfeasibleError as error:
             problem = error
-        noise = LESS_NOISE * best.noise
-        trials = [trial for trial in trials if trial.noise < noise]
+        noises = noises or {id(trial): trial.noise for trial in trials}
+        noise = LESS_NOISE * noises[id(best)]
+        trials = [trial for trial in trials if noises[id(trial)] < noise]
     if problem is not None:
         raise problem
     return None
