@@ -39,6 +39,13 @@ def jobs(url: str) -> float:
     return sum(numbers(f"jobs_{state}") for state in ("queued", "running", "done", "failed"))
 
 
+def check_stopped(url: str) -> None:
+    """Wait until a server has no jobs and computes nothing; fail if that does not happen."""
+    with httpx.Client(base_url=url, trust_env=False) as http:
+        wait_until(lambda: jobs(url) == 0)
+        wait_for_pending(http, 0)
+
+
 def test_a_long_prediction_becomes_a_job_by_itself(url: str, vault: Vault) -> None:
     """It takes longer than the half second of a request, and its layers are told."""
     told: list[tuple[str, float]] = []

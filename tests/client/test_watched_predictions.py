@@ -4,12 +4,10 @@ requests are."""
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import shutil
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -20,38 +18,21 @@ from hetorch.client import AsyncClient, Client, Vault, remote_jobs
 from hetorch.errors import RemoteError
 from hetorch.progress import LINES, Progress, ProgressOption
 from hetorch.server.settings import Settings
-from hetorch.serving.models import ServedModel, serve_plan
+from hetorch.serving.models import ServedModel
 from hetorch.wire.limits import REQUEST_SECONDS
 from hetorch.wire.server_timing import load_server_timing
 from tests.client.test_client import ERROR, samples
-from tests.client.test_jobs import jobs
+from tests.client.test_jobs import check_stopped, jobs
 from tests.server.live import live
-from tests.server.slow_plan import SLOW, slow_plan
+from tests.server.slow_plan import SLOW
 from tests.server.small_plan import expected
-from tests.server.workers import paused, wait_for_pending, wait_until
-
-PREDICTED_SECONDS = 10.0
-"""Time that the plan of this module says it takes: more than WATCHED_SECONDS. It takes less."""
-
-
-@pytest.fixture(scope="module")
-def short() -> ServedModel:
-    """A model that computes for a moment."""
-    plan = slow_plan(1000)
-    report = replace(plan.report, predicted_seconds=PREDICTED_SECONDS)
-    return serve_plan("short", replace(plan, report=report))
+from tests.server.workers import stopped_workers
 
 
 @pytest.fixture(scope="module")
 def url(short: ServedModel) -> Iterator[str]:
     with live({"short": short}) as address:
         yield address
-
-
-@pytest.fixture
-def always(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ask for a job of every watched prediction: once a model has run, its true time is known."""
-    monkeypatch.setattr(remote_jobs, "WATCHED_SECONDS", 0)
 
 
 class Noting(httpx.HTTPTransport):
@@ -78,13 +59,6 @@ class Noting(httpx.HTTPTransport):
 
 def watch(url: str, vault: Vault, progress: Progress, **options: float) -> Client:
     return Client(url, vault=vault, allow_insecure=True, progress=progress, **options)  # type: ignore[arg-type]
-
-
-@contextlib.contextmanager
-def stopped_workers(url: str) -> Iterator[None]:
-    """Let no computation go on in the block."""
-    with httpx.Client(base_url=url, trust_env=False) as http, paused(http):
-        yield
 
 
 def test_where_somebody_watches_the_layers_are_told(url: str, vault: Vault) -> None:
@@ -202,12 +176,6 @@ def test_a_deadline_that_passes_cancels_the_job(url: str, vault: Vault) -> None:
             client.predict(samples(1))
     assert len(stages) == 1
     check_stopped(url)
-
-
-def check_stopped(url: str) -> None:
-    with httpx.Client(base_url=url, trust_env=False) as http:
-        wait_until(lambda: jobs(url) == 0)
-        wait_for_pending(http, 0)
 
 
 @pytest.mark.usefixtures("always")

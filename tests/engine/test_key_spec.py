@@ -79,7 +79,7 @@ def test_every_key_of_the_standard_set_is_within_its_table() -> None:
         bits = math.prod(key_primes(p, link)).bit_length()
         assert bits <= (121 if link.to_end is KeyEnd.SPARSE else 1747)
     assert {link.from_end for link in all_links(p, SPEC)} == set(KeyEnd) - {KeyEnd.SPARSE}
-    # The goals: at most 1 GB on the wire, 2 GB in memory.
+    # At most 1 GB on the wire and 2 GB in memory.
     assert evaluation_key_bytes(p, SPEC) < 1e9 and key_memory(p, SPEC) < 2e9
 
 

@@ -8,13 +8,10 @@ from typing import Any
 
 import pytest
 
-from hetorch.engine.bootstrap_keys import bootstrap_keys
-from hetorch.engine.keys import KeyEnd, all_links
 from hetorch.errors import ParameterError, SecurityError
 from hetorch.params import KeyFamily, ParameterSet, Security
 from hetorch.params.bootstrap_set import (
     SPARSE_FAMILY,
-    SPARSE_WEIGHT,
     BootstrapSet,
     bootstrap_parameters,
     standard_bootstrap_set,
@@ -23,11 +20,9 @@ from hetorch.params.bootstrap_sizes import (
     LARGE_RING,
     REDUCTION_DEPTH,
     SMALL_RING,
-    STANDARD_RINGS,
     standard_sizes,
     standard_user_levels,
 )
-from hetorch.params.security import max_log2_qp, max_log2_sparse
 
 
 @pytest.mark.parametrize("slots", [1 << 14, 1 << 15])
@@ -76,23 +71,6 @@ def test_standard_sets_of_the_small_ring(user_levels: int) -> None:
     assert boot.user_bits == standard_sizes(SMALL_RING, user_levels).user
     # The fast reduction of the kernels at 2^15 needs 2^52 / q > 111: all primes have it.
     assert all(2**52 // q > 111 for q in (*p.modulus_chain, *p.special_primes))
-
-
-@pytest.mark.parametrize("ring_degree", STANDARD_RINGS)
-def test_every_key_of_a_standard_set_is_within_the_tables(ring_degree: int) -> None:
-    # Each by itself: its secret, the dimension in which that lies, and the primes that the key is over.
-    for user_levels in standard_user_levels(ring_degree):
-        boot = standard_bootstrap_set(1 << 14, user_levels, ring_degree=ring_degree)
-        p = boot.parameters
-        links = all_links(p, bootstrap_keys(boot))
-        assert sum(link.to_end is KeyEnd.SPARSE for link in links) == 1
-        for link in links:
-            primes = p.modulus_chain[: link.level + 1] + p.special_primes[: link.family.special_count]
-            if link.to_end is KeyEnd.SPARSE:
-                bound = max_log2_sparse(boot.sparse_dimension, SPARSE_WEIGHT, p.security)
-            else:
-                bound = max_log2_qp(ring_degree, p.security)
-            assert math.prod(primes).bit_length() <= bound
 
 
 def test_the_chain_ends_at_the_security_bound() -> None:

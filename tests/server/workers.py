@@ -36,6 +36,13 @@ def paused(http: httpx.Client) -> Iterator[list[int]]:
                 os.kill(pid, signal.SIGCONT)
 
 
+@contextlib.contextmanager
+def stopped_workers(url: str) -> Iterator[None]:
+    """Let no computation of a server go on in the block."""
+    with httpx.Client(base_url=url, trust_env=False) as http, paused(http):
+        yield
+
+
 def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
     """Wait until a condition holds; fail after so many seconds."""
     deadline = time.monotonic() + seconds

@@ -50,7 +50,7 @@ def message_noise(planned: PlannedBootstrap) -> float:
     variance, gain = 0.0, 1.0
     for stages in reversed(boot.to_slots[1:]):
         variance += 2 * n * dense * gain
-        gain *= _gain(planned, stages)
+        gain *= _gain(planned, stages) * _step(planned) ** 2
     variance += NoiseModel.of(p).key_switch(planned.bootstrap_set.reduction_level) ** 2
     high = math.sqrt(variance) / planned.reduction_scale * COSINE_16.range * MESSAGE_RATIO
     return math.hypot(low, high, diagonal_noise(planned)) * planned.bound
@@ -67,14 +67,12 @@ def diagonal_noise(planned: PlannedBootstrap) -> float:
     boot = planned.bootstrap_set
     n, chain = boot.parameters.ring_degree, boot.parameters.modulus_chain
     maps = bootstrap_maps(boot)[-len(boot.to_slots[1:]) :]
-    # Scales go from q_0 to that of the reduction, a part of the way in each map.
-    step = (planned.reduction_scale / chain[0]) ** (1 / len(maps))
     values = 2 * (SPARSE_WEIGHT + 1) * UNIFORM * (0.5 / COSINE_16.range) ** 2
     variance, gain = 0.0, 1.0
     for stages, at in zip(reversed(boot.to_slots[1:]), reversed(maps), strict=True):
         own = _gain(planned, stages)
         values /= own
-        rounding = UNIFORM * min(n, 2 * at.factor.period) / (chain[at.level] * step) ** 2
+        rounding = UNIFORM * min(n, 2 * at.factor.period) / (chain[at.level] * _step(planned)) ** 2
         variance += values * len(at.factor.steps) * rounding * gain
         gain *= own
     # x + conjugate(x) is twice the real part, which has half of the variance.
@@ -85,6 +83,14 @@ def _gain(planned: PlannedBootstrap, stages: int) -> float:
     """Return what a factor of CoeffsToSlots of that many stages multiplies the variance of independent slots by."""
     part = (0.5 / COSINE_16.range) ** (1 / len(planned.bootstrap_set.to_slots))
     return float(part**2 / 2**stages)
+
+
+def _step(planned: PlannedBootstrap) -> float:
+    """Return what a map of CoeffsToSlots multiplies the scale by: from q_0 to that of the reduction in equal parts, but
+    for the map of raised polynomials, which keeps it."""
+    boot = planned.bootstrap_set
+    whole = planned.reduction_scale / boot.parameters.modulus_chain[0]
+    return float(whole ** (1 / (len(boot.to_slots) - 1)))
 
 
 def reduction_noise(planned: PlannedBootstrap, multiple: int) -> float:

@@ -136,6 +136,6 @@ _SMALL_RING: Mapping[int, PrimeSizes] = MappingProxyType(
         )
     }
 )
-"""The sizes at ring degree 2^15, by user levels. The noise of a bootstrap has a standard deviation of 2^-17.0 to
-2^-16.3 of the range, with eight levels 2^-14.1. Fewer than three levels are no faster for each; nine have no room. All
+"""The sizes at ring degree 2^15, by user levels. The noise of a bootstrap has a standard deviation of 2^-17.2 to
+2^-16.2 of the range, with eight levels 2^-14.1. Fewer than three levels are no faster for each; nine have no room. All
 primes have 45 bits or less, below which the transforms are fastest at this ring degree."""
