@@ -14,17 +14,26 @@ from torch import nn
 import hetorch
 from hetorch.compiler import choose_plan
 from hetorch.compiler.activations.approximated import Approximated, Fit
-from hetorch.compiler.choose_plan import MUCH_MEMORY, PlanChoice, combined, lighter, may_choose_bootstraps
+from hetorch.compiler.choose_plan import (
+    MUCH_MEMORY,
+    Compiled,
+    PlanChoice,
+    combined,
+    is_lighter,
+    may_choose_bootstraps,
+)
 from hetorch.compiler.costs.machine import DEFAULT
 from hetorch.compiler.options import CompileOptions
 from hetorch.compiler.search import place_bootstraps
 from hetorch.compiler.search.advice import OverLimitError
 from hetorch.compiler.search.bootstrap_bounds import least_key_bytes, least_memory
+from hetorch.compiler.search.candidates import KEY_WEIGHTS
 from hetorch.compiler.search.place_bootstraps import Setting, bootstrap_sets
 from hetorch.compiler.search.select import MOST_WORTH
 from hetorch.errors import InfeasibleError
 from hetorch.ir.tensor_program import Activation, TensorProgram
 from hetorch.params import Security
+from hetorch.params.bootstrap_set import BootstrapSet
 from hetorch.plan import Plan
 
 pytestmark = pytest.mark.filterwarnings("ignore::hetorch.errors.InsecureParametersWarning")
@@ -79,18 +88,18 @@ def test_bootstraps_win_if_they_are_faster_or_lighter(
 ) -> None:
     ring, bootstrapped = plans()
     first, second = with_costs(ring, 1.0, ring_memory), with_costs(bootstrapped, seconds, memory)
-    assert lighter(first, second) is (second if wins else first)
+    assert is_lighter(second, first) is wins
 
 
 def test_a_heavy_plan_is_compiled_with_bootstraps_too(monkeypatch: pytest.MonkeyPatch) -> None:
     assert bootstrap_rows(compiled()) == 0
     told: list[Plan] = []
 
-    def lighter_of(ring: Plan, bootstrapped: Plan) -> Plan:
+    def told_of(bootstrapped: Plan, ring: Plan) -> bool:
         told.extend((ring, bootstrapped))
-        return lighter(ring, bootstrapped)
+        return is_lighter(bootstrapped, ring)
 
-    monkeypatch.setattr(choose_plan, "lighter", lighter_of)
+    monkeypatch.setattr(choose_plan, "is_lighter", told_of)
     compiled()
     assert not told
     monkeypatch.setattr(choose_plan, "MUCH_MEMORY", 1)
@@ -123,9 +132,9 @@ def test_a_heavy_plan_of_few_levels_or_without_bootstraps_is_kept(
     def network_of(levels: int | None, limited_by: str) -> Approximated:
         raise AssertionError("the network has a plan")
 
-    def plan_of(network: Approximated, with_bootstraps: bool) -> Plan:
+    def plan_of(network: Approximated, with_bootstraps: bool) -> Compiled:
         asked.append(with_bootstraps)
-        return bootstrapped if with_bootstraps else heavy
+        return Compiled.of(bootstrapped if with_bootstraps else heavy)
 
     chosen = CompileOptions(**options)
     PlanChoice(program, chosen, DEFAULT, network_of, plan_of).of((network,))
@@ -145,23 +154,45 @@ def test_the_limit_that_a_refusal_names_is_kept(name: str, degree: int) -> None:
     assert 1000 < taken <= limit
 
 
-def test_a_refusal_places_few_sets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sets whose own keys are beyond the best choice are not placed; a plan without a limit places all."""
-    placed: list[int] = []
+Placed = list[tuple[BootstrapSet, float, int]]
+
+
+@pytest.fixture
+def placed(monkeypatch: pytest.MonkeyPatch) -> Placed:
+    """The sets that are placed, each with the weight of keys and the program."""
+    noted: Placed = []
     place = place_bootstraps._placed
 
-    def count(variant: Any, boot: Any, *more: Any) -> Any:
-        placed.append(least_key_bytes(boot))
-        return place(variant, boot, *more)
+    def note(variant: Any, boot: BootstrapSet, setting: Setting, memo: Any) -> Any:
+        noted.append((boot, setting.key_weight, id(variant.program)))
+        return place(variant, boot, setting, memo)
 
-    monkeypatch.setattr(place_bootstraps, "_placed", count)
+    monkeypatch.setattr(place_bootstraps, "_placed", note)
+    return noted
+
+
+def test_a_refusal_places_few_sets(placed: Placed) -> None:
+    """Sets whose own keys are beyond the best choice are not placed; a plan without a limit places all."""
     compiled(63)
-    every = set(placed)
+    every = {least_key_bytes(boot) for boot, _, _ in placed}
     placed.clear()
     with pytest.raises(InfeasibleError) as refused:
         compiled(63, key_limit=1000)
     needed = int(re.findall(r"key_limit=(\d+)", str(refused.value))[0])
-    assert max(placed) <= needed < max(every)
+    assert max(least_key_bytes(boot) for boot, _, _ in placed) <= needed < max(every)
+
+
+@pytest.mark.parametrize("name", ["key_limit", "memory_limit"])
+def test_a_limit_that_is_just_missed_places_each_set_once(placed: Placed, name: str) -> None:
+    """Once for each of the two weights of keys; those between are not tried where neither keeps the limit."""
+    with pytest.raises(InfeasibleError) as refused:
+        compiled(63, **{name: 1000})
+    needed = int(re.findall(rf"{name}=(\d+)", str(refused.value))[0])
+    placed.clear()
+    with pytest.raises(InfeasibleError, match=f"{name}={needed};"):
+        compiled(63, **{name: needed - 1})
+    assert len(placed) == len(set(placed))
+    assert {weight for _, weight, _ in placed} == {KEY_WEIGHTS[0], KEY_WEIGHTS[-1]}
 
 
 def test_bounds_of_sets_are_below_what_a_plan_takes() -> None:
@@ -196,21 +227,21 @@ def test_problems_of_several_plans_become_one() -> None:
     )
 
 
-@pytest.mark.parametrize("agreement", [1.0, 0.98])
-def test_a_ring_is_kept_where_only_its_plan_meets_the_goal(agreement: float) -> None:
+@pytest.mark.parametrize("missed", ["", "with the sines"])
+@pytest.mark.parametrize("shortfall", ["", "the outputs differ"])
+def test_a_ring_is_kept_where_only_its_plan_meets_the_goal(shortfall: str, missed: str) -> None:
     program = TensorProgram((4,), (Activation(0, "relu", (), (4,), "relu"),), 1, (4,))
     fit = Fit("relu", "relu", 7, 17, "chebyshev", -1.0, 1.0, 0.01, 0.0, 1.5)
-    network = Approximated(program, 0.01, 1.0, (7,), (fit,), has_classes=True)
+    network = Approximated(program, 0.01, 1.0, (7,), (fit,), shortfall=shortfall, has_classes=True)
     ring, bootstrapped = (with_costs(plan, 1.0, 2 * MUCH_MEMORY) for plan in plans())
-    lighter_plan = with_costs(bootstrapped, 0.5, 4e9)
-    report = replace(lighter_plan.report, approximation_error=0.01, agreement=agreement)
-    lighter_plan = replace(lighter_plan, report=report)
+    of_ring = Compiled.of(ring, shortfall)
+    lighter = Compiled.of(with_costs(bootstrapped, 0.5, 4e9), shortfall, missed)
 
     def network_of(levels: int | None, limited_by: str) -> Approximated:
         raise AssertionError("the network has a plan")
 
-    def plan_of(network: Approximated, with_bootstraps: bool) -> Plan:
-        return lighter_plan if with_bootstraps else ring
+    def plan_of(network: Approximated, with_bootstraps: bool) -> Compiled:
+        return lighter if with_bootstraps else of_ring
 
-    chosen = PlanChoice(program, CompileOptions(), DEFAULT, network_of, plan_of).of((network,))[0]
-    assert chosen is (lighter_plan if agreement == 1.0 else ring)
+    chosen = PlanChoice(program, CompileOptions(), DEFAULT, network_of, plan_of).of((network,))
+    assert chosen is (of_ring if missed and not shortfall else lighter)

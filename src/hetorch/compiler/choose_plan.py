@@ -8,12 +8,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from hetorch.compiler.activations.approximated import Approximated
-from hetorch.compiler.activations.goal import Goal
 from hetorch.compiler.activations.longest_path import longest_path
 from hetorch.compiler.activations.most_levels import levels_that_always_fit, levels_that_fit
 from hetorch.compiler.bootstraps.more_levels import NetworkOf
 from hetorch.compiler.bootstraps.refusal import bootstrap_refusal
-from hetorch.compiler.bootstraps.sine_shortfall import sine_shortfall
 from hetorch.compiler.costs.bootstrap_time import bootstrap_time
 from hetorch.compiler.costs.machine import Machine
 from hetorch.compiler.options import CompileOptions
@@ -35,7 +33,22 @@ SLOW = 1.5
 """Time of a run in one ring, in multiples of that of the bootstraps alone that its levels would take, from which on
 bootstraps are considered. Raised, fewer networks are compiled twice, and some run longer than they need."""
 
-PlanOf = Callable[[Approximated, bool], Plan]
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compiled:
+    """A plan, and sentences on the requirements that its outputs miss: because of the polynomials, and because of the
+    bootstraps."""
+
+    plan: Plan
+    missed: tuple[str, ...]
+
+    @classmethod
+    def of(cls, plan: Plan, *missed: str) -> Compiled:
+        """Return a plan with these sentences, of which empty ones are left out."""
+        return cls(plan, tuple(filter(None, missed)))
+
+
+PlanOf = Callable[[Approximated, bool], Compiled]
 """Compiles a network, with bootstraps if the second argument is true; InfeasibleError if there is no plan."""
 
 
@@ -62,8 +75,8 @@ class PlanChoice:
     network_of: NetworkOf
     plan_of: PlanOf
 
-    def of(self, networks: Sequence[Approximated]) -> tuple[Plan, Approximated]:
-        """Return the plan, and the network of polynomials that it runs, of those from nearest_networks.
+    def of(self, networks: Sequence[Approximated]) -> Compiled:
+        """Return the plan of one of the networks of polynomials from nearest_networks.
 
         Raises:
             InfeasibleError: no network is near enough to the model, or none of them has a plan.
@@ -72,7 +85,7 @@ class PlanChoice:
         for deeper in networks[:-1]:
             if not self._refusal(deeper):
                 try:
-                    return self.plan_of(deeper, True), deeper
+                    return self.plan_of(deeper, True)
                 except InfeasibleError as error:
                     problems.append(error)
         network = networks[-1]
@@ -82,58 +95,44 @@ class PlanChoice:
         levels = levels_of(self.program, network)
         if levels > levels_that_fit(self.options) and not bootstrap_refusal(self.options):
             try:
-                return self.plan_of(network, True), network
+                return self.plan_of(network, True)
             except InfeasibleError as error:
                 raise combined([*problems, error]) from error
         try:
-            plan = self.plan_of(network, False)
+            ring = self.plan_of(network, False)
         except InfeasibleError as error:
             return self._instead(network, levels, [error, *problems])
-        if may_choose_bootstraps(self.options, levels) and self._is_heavy(plan, levels):
+        if may_choose_bootstraps(self.options, levels) and self._is_heavy(ring.plan, levels):
             with suppress(InfeasibleError):
-                bootstrapped = self._plan(network, bootstrapped=True)
-                if not self._misses_more(bootstrapped, network):
-                    plan = lighter(plan, bootstrapped)
-        return plan, network
+                bootstrapped = self.plan_of(network, True)
+                meets_as_much = bool(ring.missed) or not bootstrapped.missed
+                if meets_as_much and is_lighter(bootstrapped.plan, ring.plan):
+                    return bootstrapped
+        return ring
 
     def _refusal(self, network: Approximated) -> str:
         """Return why the network is not compiled at all; empty if it is."""
         return network.refusal or (network.shortfall if self.options.strict else "")
 
-    def _plan(self, network: Approximated, *, bootstrapped: bool = False) -> Plan:
-        refusal = self._refusal(network)
-        if refusal:
-            raise InfeasibleError(refusal)
-        return self.plan_of(network, bootstrapped)
-
-    def _misses_more(self, bootstrapped: Plan, network: Approximated) -> bool:
-        """Return whether the plan misses a goal that its network meets, because of its bootstraps."""
-        report = bootstrapped.report
-        goal = Goal.of(self.options, report.calibration_samples)
-        missed = sine_shortfall(network, report.approximation_error, report.agreement, goal)
-        return bool(missed) and not network.shortfall
-
-    def _instead(
-        self, network: Approximated, levels: int, problems: list[InfeasibleError]
-    ) -> tuple[Plan, Approximated]:
+    def _instead(self, network: Approximated, levels: int, problems: list[InfeasibleError]) -> Compiled:
         """Return a plan of fewer levels or with bootstraps for a network that has none in one ring, or raise the
         error that combines the problems; the first is that of the ring."""
         # What the user fixed stays.
         options = self.options
         fixed = options.strict or options.key_limit is not None or options.memory_limit is not None
         nearest = None if fixed else self._shallower(network, levels)
-        worse = nearest is None or nearest[1].shortfall
+        worse = nearest is None or nearest.missed
         if worse and not bootstrap_refusal(options) and levels > levels_that_always_fit(options):
             try:
-                nearest = self.plan_of(network, True), network
+                nearest = self.plan_of(network, True)
             except InfeasibleError as error:
                 problems = [*problems, error]
         if nearest is None:
             raise combined(problems) from problems[0]
         return nearest
 
-    def _shallower(self, network: Approximated, levels: int) -> tuple[Plan, Approximated] | None:
-        """Return a plan of fewer than `levels` levels, and its network; None if there is none."""
+    def _shallower(self, network: Approximated, levels: int) -> Compiled | None:
+        """Return a plan of fewer than `levels` levels; None if there is none."""
         for share in FEWER:
             try:
                 nearest = self.network_of(max(1, int(share * levels)), "")
@@ -143,10 +142,8 @@ class PlanChoice:
                 break
             if nearest.degrees == network.degrees:
                 break  # The degrees are the user's, or the lowest.
-            try:
-                return self._plan(nearest), nearest
-            except InfeasibleError:
-                continue
+            with suppress(InfeasibleError):
+                return self.plan_of(nearest, False)
         return None
 
     def _is_heavy(self, plan: Plan, levels: int) -> bool:
@@ -199,12 +196,12 @@ def combined(problems: Sequence[InfeasibleError]) -> InfeasibleError:
     return InfeasibleError("; ".join([*sentences, *([f"what helps: {'; '.join(ways)}"] if ways else [])]))
 
 
-def lighter(ring: Plan, bootstrapped: Plan) -> Plan:
-    """Return the plan with bootstraps if it is clearly faster, or has less memory and no huge keys where the one in a
-    ring is huge, and takes little longer."""
+def is_lighter(bootstrapped: Plan, ring: Plan) -> bool:
+    """Return whether a plan with bootstraps is better than one in a ring: clearly faster, or of less memory and without
+    huge keys where the one in a ring is huge, and little slower."""
     keys, ring_keys = map(_key_bytes, (bootstrapped, ring))
     seconds, ring_seconds = (plan.report.predicted_seconds for plan in (bootstrapped, ring))
     most = ring_seconds / (1 + MOST_WORTH)
     if _is_huge(ring) and bootstrapped.report.memory_bytes <= ring.report.memory_bytes:
         most = ring_seconds * (1 + MOST_WORTH)
-    return bootstrapped if seconds <= most and keys <= max(ring_keys, HUGE_KEYS) else ring
+    return seconds <= most and keys <= max(ring_keys, HUGE_KEYS)

@@ -18,7 +18,7 @@ from hetorch.compiler.activations.goal import Goal
 from hetorch.compiler.activations.notes import sentences
 from hetorch.compiler.bootstraps.more_levels import nearest_networks
 from hetorch.compiler.bootstraps.sine_shortfall import sine_shortfall
-from hetorch.compiler.choose_plan import PlanChoice
+from hetorch.compiler.choose_plan import Compiled, PlanChoice
 from hetorch.compiler.costs.machine import DEFAULT, Machine
 from hetorch.compiler.frontend.value_sizes import uneven_inputs
 from hetorch.compiler.lowering.build_program import build_program
@@ -119,7 +119,7 @@ def run_pipeline(
     networks = nearest_networks(fused, options, network_of)
     span = output_range(reference)
 
-    def plan_of(network: Approximated, bootstrapped: bool) -> Plan:
+    def plan_of(network: Approximated, bootstrapped: bool) -> Compiled:
         tell(Stage.VARY)
         variants = program_variants(network.program, inputs)
         request = Request(
@@ -132,17 +132,12 @@ def run_pipeline(
             return _bootstrapped_plan(name, request, network, reference, calibration, interface, tell)
         return _kept_plan(name, request, network, inputs, calibration, interface, tell)
 
-    plan, approximated = PlanChoice(fused, options, machine, network_of, plan_of).of(networks)
+    compiled = PlanChoice(fused, options, machine, network_of, plan_of).of(networks)
     tell(Stage.DONE)
-    error, agreement = plan.report.approximation_error, plan.report.agreement
-    missed = (
-        approximated.shortfall,
-        sine_shortfall(approximated, error, agreement, Goal.of(options, len(inputs))),
-    )
-    if any(missed):
-        reasons = "; ".join(filter(None, (*missed, uneven_inputs(inputs))))
+    if compiled.missed:
+        reasons = "; ".join(filter(None, (*compiled.missed, uneven_inputs(inputs))))
         warnings.warn(f"{name}: {reasons}", ApproximationWarning, stacklevel=3)
-    return plan
+    return compiled.plan
 
 
 def _bootstrapped_plan(
@@ -153,7 +148,7 @@ def _bootstrapped_plan(
     calibration: Calibration,
     interface: Interface,
     tell: Callable[[Stage, float], None],
-) -> Plan:
+) -> Compiled:
     """Choose bootstraps, lower and run the plan. The sines of the bootstraps count as approximations.
 
     Raises:
@@ -181,7 +176,7 @@ def _bootstrapped_plan(
     verdict = verify_plan(plan, choice)
     if not verdict.kept:
         raise InfeasibleError(f"{name}: {verdict.sentence()}; {_helps(request.options)}")
-    return plan
+    return Compiled.of(plan, approximated.shortfall, missed)
 
 
 def _kept_plan(
@@ -192,7 +187,7 @@ def _kept_plan(
     calibration: Calibration,
     interface: Interface,
     tell: Callable[[Stage, float], None],
-) -> Plan:
+) -> Compiled:
     """Search, lower and run the plan, with finer and finer precision until it keeps its promise."""
     for finer in FINER:
         # The searches after the first one count as part of the verification.
@@ -208,7 +203,7 @@ def _kept_plan(
             tell(Stage.VERIFY, 0.0)
         verdict = verify_plan(plan, choice)
         if verdict.kept:
-            return plan
+            return Compiled.of(plan, approximated.shortfall)
         if request.options.scale_bits is not None:
             break
     raise InfeasibleError(f"{name}: {verdict.sentence()}; {_helps(request.options)}")

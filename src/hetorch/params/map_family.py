@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from functools import lru_cache
 
 from hetorch.params.key_family import KeyFamily
 from hetorch.params.parameter_set import ParameterSet
@@ -13,6 +14,7 @@ NEGLIGIBLE = Fraction(1, 1 << 10)
 follows each switch. Raised, more families suit a level, and maps may be noisier than predicted."""
 
 
+@lru_cache(maxsize=4096)
 def map_family(parameters: ParameterSet, level: int) -> KeyFamily:
     """Return the family of the keys of linear maps on inputs at `level`, of least work: digits times primes.
 

@@ -19,11 +19,10 @@ from hetorch.compiler.search.advice import beyond_limits
 from hetorch.compiler.search.bootstrap_bounds import may_keep_limits
 from hetorch.compiler.search.candidates import KEY_WEIGHTS
 from hetorch.compiler.search.evaluation import Choice
-from hetorch.compiler.search.least_limits import every_set, least_beyond
-from hetorch.compiler.search.place_bootstraps import LayoutMemo
+from hetorch.compiler.search.least_limits import least_beyond
 from hetorch.compiler.search.precise_trial import Array, first_precise
 from hetorch.compiler.search.request import Request
-from hetorch.compiler.search.trials import Trial, few_keys, is_within, trials_of
+from hetorch.compiler.search.trials import Trial, Trials, few_keys, is_within
 from hetorch.errors import InfeasibleError
 
 
@@ -34,50 +33,57 @@ def bootstrapped_choice(request: Request, inputs: Array) -> Choice:
         InfeasibleError: an operation takes more levels than any bootstrap leaves, there are no layouts, or all choices
             miss the precision or the limits.
     """
-    memo = LayoutMemo()
-    trials = _trials_within(request, memo)
+    trials = Trials(request)
+    tried = _trials_within(trials)
     problem: InfeasibleError | None = None
     try:
-        choice = first_precise(request, trials, inputs)
+        choice = first_precise(request, tried, inputs)
     except InfeasibleError as error:
         choice, problem = None, error
     if choice is not None:
         return choice
-    if problem is not None and not _is_limited(request, trials, memo):
+    if problem is not None and not _is_limited(trials, tried):
         raise problem
-    least = least_beyond(request, inputs, memo)
+    least = least_beyond(trials, inputs)
     if problem is not None and is_within(request, least, request.key_limit):
         raise problem
     raise beyond_limits(request, [least])
 
 
-def _is_limited(request: Request, trials: Sequence[Trial], memo: LayoutMemo) -> bool:
+def _is_limited(trials: Trials, tried: Sequence[Trial]) -> bool:
     """Return whether limits of the options leave out a set of parameters or a trial."""
+    request = trials.request
     if request.options.key_limit is None and request.options.memory_limit is None:
         return False
-    within = all(is_within(request, trial.choice, request.key_limit) for trial in trials)
-    return not within or not all(may_keep_limits(request, boot) for boot in every_set(request, memo))
+    within = all(is_within(request, trial.choice, request.key_limit) for trial in tried)
+    return not within or not all(may_keep_limits(request, boot) for boot in trials.sets())
 
 
-def _trials_within(request: Request, memo: LayoutMemo) -> list[Trial]:
-    """Return the trials of sets that may keep the limits, with keys that weigh more and more until they are few.
+def _trials_within(trials: Trials) -> list[Trial]:
+    """Return the trials of sets that may keep the limits, with keys that weigh more and more until they are few; none
+    if neither keys that weigh least nor keys that weigh most keep the limits.
 
     Sets beyond the limits are placed only to learn whether one of them is the fastest: then keys must weigh more.
     """
-    few = few_keys(request)
-    trials: list[Trial] = []
-    beyond: list[Trial] = []
-    unplaced: list[float] = []
-    for key_weight in KEY_WEIGHTS:
-        trials += trials_of(request, key_weight, memo, lambda boot: may_keep_limits(request, boot))
-        unplaced.append(key_weight)
-        if not trials:
-            break
-        if not is_within(request, min(trials, key=attrgetter("seconds")).choice, few):
+    request, sets = trials.request, trials.sets()
+    possible = [boot for boot in sets if may_keep_limits(request, boot)]
+    others = [boot for boot in sets if not may_keep_limits(request, boot)]
+    extremes = (
+        trial for weight in KEY_WEIGHTS[:: len(KEY_WEIGHTS) - 1] for trial in trials.of(weight, possible)
+    )
+    if not any(is_within(request, trial.choice, request.key_limit) for trial in extremes):
+        return []
+    tried: list[Trial] = []
+    for number, key_weight in enumerate(KEY_WEIGHTS):
+        tried += trials.of(key_weight, possible)
+        if not _fastest_has_few_keys(request, tried):
             continue
-        for weight in unplaced:
-            beyond += trials_of(request, weight, memo, lambda boot: not may_keep_limits(request, boot))
-        unplaced = []
-        if is_within(request, min([*trials, *beyond], key=attrgetter("seconds")).choice, few):
+        beyond = [trial for weight in KEY_WEIGHTS[: number + 1] for trial in trials.of(weight, others)]
+        if _fastest_has_few_keys(request, [*tried, *beyond]):
             break  # Keys that weigh more make no choice faster.
-    return trials
+    return tried
+
+
+def _fastest_has_few_keys(request: Request, trials: Sequence[Trial]) -> bool:
+    fastest = min(trials, key=attrgetter("seconds"))
+    return is_within(request, fastest.choice, few_keys(request))

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from functools import partial
-from operator import eq
 
 from hetorch.compiler.search.bootstrap_bounds import least_key_bytes, least_memory
 from hetorch.compiler.search.candidates import KEY_WEIGHTS
 from hetorch.compiler.search.evaluation import Choice
-from hetorch.compiler.search.place_bootstraps import LayoutMemo, Setting
 from hetorch.compiler.search.precise_trial import LESS_NOISE, Array, first_precise
 from hetorch.compiler.search.request import Request
-from hetorch.compiler.search.trials import Trial, trials_of
+from hetorch.compiler.search.trials import Trial, Trials
 from hetorch.errors import InfeasibleError
 from hetorch.params.bootstrap_set import BootstrapSet
 
 
-def least_beyond(request: Request, inputs: Array, memo: LayoutMemo) -> Choice:
+def least_beyond(trials: Trials, inputs: Array) -> Choice:
     """Return the choice with the lowest limit that hetorch.compile keeps.
 
     Sets are placed in the order of their lower bounds, until the best choice is below those of all others. Keys have
@@ -27,21 +24,21 @@ def least_beyond(request: Request, inputs: Array, memo: LayoutMemo) -> Choice:
     Raises:
         InfeasibleError: no choice is precise enough, whatever its keys and memory are.
     """
-    boots = every_set(request, memo)
+    request, boots = trials.request, trials.sets()
     bounds = sorted((_excess_of_set(request, boot), at) for at, boot in enumerate(boots))
-    trials: list[Trial] = []
+    placed: list[Trial] = []
     failed, quiet = set[int](), math.inf
     problem: InfeasibleError | None = None
     for place, (_, at) in enumerate(bounds):
-        trials += trials_of(request, KEY_WEIGHTS[-1], memo, partial(eq, boots[at]))
+        placed += trials.of(KEY_WEIGHTS[-1], [boots[at]])
         following = bounds[place + 1][0] if place + 1 < len(bounds) else (math.inf, math.inf)
-        for trial in sorted(trials, key=lambda trial: _excess(request, trial.choice)):
+        for trial in sorted(placed, key=lambda trial: _excess(request, trial.choice)):
             if _excess(request, trial.choice) > following:
                 break
             if id(trial) in failed or trial.noise >= quiet:
                 continue
             try:
-                choice = first_precise(_allowing(request, trial.choice), trials, inputs)
+                choice = first_precise(_allowing(request, trial.choice), placed, inputs)
             except InfeasibleError as error:
                 problem = error
                 failed.add(id(trial))
@@ -50,23 +47,9 @@ def least_beyond(request: Request, inputs: Array, memo: LayoutMemo) -> Choice:
             if choice is not None:
                 return trial.choice
     if problem is None:
-        trials_of(
-            request, KEY_WEIGHTS[0], memo, lambda boot: True
-        )  # raises the reason why there are no trials
+        trials.of(KEY_WEIGHTS[0], boots)  # raises the reason why there are no trials
     assert problem is not None
     raise problem
-
-
-def every_set(request: Request, memo: LayoutMemo) -> list[BootstrapSet]:
-    """Return the sets that may be tried for some variant."""
-    programs = [variant.program for variant in request.variants]
-    deepest = min(max(op.depth for op in program.operations) for program in programs)
-    return [
-        boot
-        for setting in Setting.all_of(request.options, request.machine)
-        for slots in setting.slot_counts
-        for boot in memo.sets_of(slots, deepest, setting)
-    ]
 
 
 def _excess(request: Request, choice: Choice) -> tuple[float, float]:

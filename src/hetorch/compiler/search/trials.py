@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 from operator import attrgetter
 
 from hetorch.compiler.packing.choose_layouts import Layouts
@@ -47,16 +47,44 @@ class Trial:
         )
 
 
-def trials_of(
-    request: Request, key_weight: float, memo: LayoutMemo, wanted: Callable[[BootstrapSet], bool]
-) -> list[Trial]:
-    """Return a trial for each variant and each set of parameters that is wanted."""
-    settings = Setting.all_of(request.options, request.machine, key_weight)
-    return [
-        _trial(request, number, settings[0], placed)
-        for number, variant in enumerate(request.variants)
-        for placed in placements(variant.program, settings, memo, variant.sizes, wanted)
-    ]
+@dataclass(slots=True, eq=False)
+class Trials:
+    """The trials of a request. Each is made once, when it is asked for."""
+
+    request: Request
+    _memo: LayoutMemo = field(default_factory=LayoutMemo)
+    _made: dict[float, dict[BootstrapSet, list[Trial]]] = field(default_factory=dict)
+
+    def sets(self) -> list[BootstrapSet]:
+        """Return the sets of parameters that may be tried for some variant."""
+        programs = [variant.program for variant in self.request.variants]
+        deepest = min(max(op.depth for op in program.operations) for program in programs)
+        return [
+            boot
+            for setting in Setting.all_of(self.request.options, self.request.machine)
+            for slots in setting.slot_counts
+            for boot in self._memo.sets_of(slots, deepest, setting)
+        ]
+
+    def of(self, key_weight: float, boots: Collection[BootstrapSet]) -> list[Trial]:
+        """Return a trial for each variant and each of some sets that it can be placed with.
+
+        Raises:
+            InfeasibleError: as for placements, if these are all sets and there is no trial.
+        """
+        made = self._made.setdefault(key_weight, {})
+        missing = set(boots) - made.keys()
+        settings = Setting.all_of(self.request.options, self.request.machine, key_weight)
+        new = [
+            _trial(self.request, number, settings[0], placed)
+            for number, variant in enumerate(self.request.variants if missing else ())
+            for placed in placements(
+                variant.program, settings, self._memo, variant.sizes, missing.__contains__
+            )
+        ]
+        for trial in new:
+            made.setdefault(trial.program.bootstrap_set, []).append(trial)
+        return [trial for boot in boots for trial in made.get(boot, ())]
 
 
 def _trial(request: Request, number: int, setting: Setting, placed: BootstrappedProgram) -> Trial:
