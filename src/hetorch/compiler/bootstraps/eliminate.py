@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 States = tuple[int, ...]
 
-MOST_ENTRIES = 1 << 25
+MOST_ENTRIES = 1 << 20
 """Largest table, in numbers of 8 bytes. Raised, more entangled branches are solved exactly, with more memory."""
 FEWER_ENTRIES = 1 << 16
 """Largest table while variables are held. Raised, fewer of them are, the result is nearer to the least, and finding it
