@@ -7,7 +7,7 @@ of all rotations and keys, or leaves it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,9 @@ from hetorch.compiler.packing.pairing import pair_step
 from hetorch.compiler.packing.placements import Indices, Placement
 from hetorch.compiler.search.keys_of_maps import transform_steps
 from hetorch.params import KeyFamily
+
+Turns = tuple[Collection[int], Collection[int]]
+"""The steps of a map's rotations: before its result is rescaled, and those of the folds after it."""
 
 ROUNDS = 3
 """Largest number of times that each map is split at the prices of the others. Raised, plans may have fewer keys, and
@@ -60,15 +63,18 @@ def share_keys(
         held_keys: those of other operations.
     """
     outlines = [_split(one, _held_before(held_keys, one.level, slot_count, model), model) for one in maps]
+    # Every map asks for the steps of every other one.
+    turns = [_turns(bare, model) for bare in outlines]
     for _ in range(ROUNDS if len(maps) > 1 else 0):
         before = [_steps(bare) for bare in outlines]
         for number, one in enumerate(maps):
             held = _held_before(held_keys, one.level, slot_count, model)
-            for other, bare in zip(maps, outlines, strict=True):
+            for other, steps in zip(maps, turns, strict=True):
                 if other is not one:
-                    for step, size in _held(bare, other.level, one.level, model):
+                    for step, size in _held(steps, other.level, one.level, model):
                         held[step] = max(held[step], size)
             outlines[number] = _split(one, held, model)
+            turns[number] = _turns(outlines[number], model)
         if [_steps(bare) for bare in outlines] == before:
             break
     return outlines
@@ -99,14 +105,20 @@ def _held_before(keys: Sequence[HeldKey], reader: int, slot_count: int, model: C
     return sizes
 
 
-def _held(bare: MapOutline, level: int, reader: int, model: CostModel) -> Iterator[tuple[int, float]]:
+def _turns(bare: MapOutline, model: CostModel) -> Turns:
+    """Return the steps of the rotations of a map."""
+    before = {*transform_steps(bare, encrypted=model.encrypted), *bare.spreads}
+    if model.map_families and bare.transform.pair:
+        before.add(bare.transform.pair)
+    return before, bare.folds
+
+
+def _held(turns: Turns, level: int, reader: int, model: CostModel) -> Iterator[tuple[int, float]]:
     """Yield the steps, and the sizes of their keys, of a map with its result at `level` whose keys suit another one
     with its result at level `reader`: those of its family."""
     families = model.map_families
-    before = {*transform_steps(bare, encrypted=model.encrypted), *bare.spreads}
-    if families and bare.transform.pair:
-        before.add(bare.transform.pair)
-    for steps, at in ((before, level + 1), (bare.folds, level)):
+    before, folds = turns
+    for steps, at in ((before, level + 1), (folds, level)):
         if not families or families[at] == families[reader + 1]:
             yield from ((step, _map_key_size(model, at)) for step in steps)
 
