@@ -27,7 +27,7 @@ MOST_ENTRIES = 1 << 20
 FEWER_ENTRIES = 1 << 16
 """Largest table while variables are held. Raised, fewer of them are, the result is nearer to the least, and finding it
 takes longer. One of them is set free at a time, so that tables become larger by its number of states."""
-ROUNDS = 3
+ROUNDS = 2
 """Most times that each held variable is chosen anew. Raised, sums may become less, and finding them takes longer."""
 
 
