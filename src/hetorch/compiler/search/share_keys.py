@@ -8,7 +8,7 @@ of all rotations and keys, or leaves it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -130,6 +130,8 @@ class _SharedKeys:
         self._model = model
         families: set[KeyFamily | None] = set(model.map_families) or {None}
         self._levels: dict[KeyFamily | None, dict[int, Counter[int]]] = {name: {} for name in families}
+        # With the map itself, so that no other one gets its id.
+        self._found: dict[tuple[int, int], tuple[MapOutline, list[tuple[KeyFamily | None, int, int]]]] = {}
         self._own = {family: np.zeros(slot_count) for family in families}
         self._others = {family: np.zeros(slot_count) for family in families}
         for key in held_keys:
@@ -158,13 +160,17 @@ class _SharedKeys:
             sizes = (_map_key_size(self._model, one) for one, count in levels.items() if count)
             self._own[family][step] = max(sizes, default=0.0)
 
-    def _keys(self, bare: MapOutline, level: int) -> Iterator[tuple[KeyFamily | None, int, int]]:
-        """Yield the family, the step, and the level of each key of a map with its result at `level`."""
-        before = {*transform_steps(bare, encrypted=self._model.encrypted), *bare.spreads}
-        if self._model.map_families and bare.transform.pair:
-            before.add(bare.transform.pair)
-        for steps, at in ((before, level + 1), (bare.folds, level)):
-            yield from ((self._family(at), step, at) for step in steps)
+    def _keys(self, bare: MapOutline, level: int) -> list[tuple[KeyFamily | None, int, int]]:
+        """Return the family, the step, and the level of each key of a map with its result at `level`."""
+        name = (id(bare), level)
+        if name not in self._found:
+            before = {*transform_steps(bare, encrypted=self._model.encrypted), *bare.spreads}
+            if self._model.map_families and bare.transform.pair:
+                before.add(bare.transform.pair)
+            places = ((before, level + 1), (bare.folds, level))
+            keys = [(self._family(at), step, at) for steps, at in places for step in steps]
+            self._found[name] = (bare, keys)
+        return self._found[name][1]
 
     def _family(self, level: int) -> KeyFamily | None:
         return self._model.map_families[level] if self._model.map_families else None
