@@ -35,7 +35,7 @@ def test_a_client_with_seal_python() -> None:
 
     keys = load_evaluation_keys(parameters, plan.key_spec, relin=relin, galois=galois)
     ciphertext = load_ciphertext(parameters, upload)
-    (clear,) = simulate(plan, x, noise=False)
+    clear = simulate(plan, x, noise=False)
     bound = plan.report.predicted_error * plan.report.output_range
     for backend in BACKENDS:
         runner = Runner(plan, backend.make(parameters, keys), backend=backend)

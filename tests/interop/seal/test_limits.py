@@ -47,7 +47,7 @@ def test_a_memory_limit_counts_these() -> None:
     weights = INPUTS * plaintext_bytes(plan.parameters, plan.input_level)
     assert least - weights > key_bytes(plan.parameters, plan.key_spec)
     x = np.linspace(-1, 1, INPUTS)
-    (result,) = run_encrypted(plan, x, engine="seal", memory_limit=least)
+    result = run_encrypted(plan, x, engine="seal", memory_limit=least)
     assert np.max(np.abs(result - expected(x))) < 2.0**-20
     with pytest.raises(PlanUseError, match="the memory limit is"):
         run_encrypted(plan, x, engine="seal", memory_limit=least - 1)
