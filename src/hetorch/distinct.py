@@ -1,4 +1,4 @@
-"""The distinct numbers of an array, where numpy.unique takes most of the time."""
+"""Distinct whole numbers: those of an array, where numpy.unique takes most of the time, and a spread of a range."""
 
 from __future__ import annotations
 
@@ -20,3 +20,8 @@ def distinct(numbers: NDArray[Number]) -> NDArray[Number]:
     new = np.ones(len(ordered), dtype=bool)
     np.not_equal(ordered[1:], ordered[:-1], out=new[1:])
     return ordered[new]
+
+
+def spread(count: int, most: int) -> NDArray[np.int64]:
+    """Return at most `most` of the numbers 0..count - 1, evenly spread, with the first and the last."""
+    return distinct(np.linspace(0, count - 1, min(count, most)).astype(np.int64))

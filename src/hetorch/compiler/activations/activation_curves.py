@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from hetorch.compiler.activations.domains import Domain
 from hetorch.compiler.activations.replacement import Replacement
+from hetorch.distinct import spread
 from hetorch.plan.report import ChannelCurve
 
 Array = NDArray[np.float64]
@@ -44,7 +45,7 @@ class Points:
         """Return the curves of the narrowest channel, of the widest, and of some between; none if numbers overflow."""
         elements = np.unique(domain.channel, return_index=True)[1]
         by_width = elements[np.argsort((domain.high - domain.low)[elements], kind="stable")]
-        some = np.unique(np.linspace(0, len(by_width) - 1, min(len(by_width), DRAWN_CHANNELS)).astype(int))
+        some = spread(len(by_width), DRAWN_CHANNELS)
         step = max(1, (len(self.function) - 1) // (DRAWN_POINTS - 1))
         curves = []
         for element in by_width[some]:

@@ -27,6 +27,7 @@ from hetorch.compiler.activations.search_degrees import Choices, choices, search
 from hetorch.compiler.activations.shortfall import OVERFLOW, advice, refusal, shortfall
 from hetorch.compiler.activations.stable_off_calibration import shifted_inputs, stability_of
 from hetorch.compiler.options import CompileOptions
+from hetorch.distinct import spread
 from hetorch.errors import InfeasibleError
 from hetorch.ir.interpreter import run_tensor_program, trace_tensor_program
 from hetorch.ir.tensor_program import TensorProgram, Wish
@@ -131,7 +132,7 @@ def nearest_network(
 def _searched(program: TensorProgram, count: int) -> Indices:
     """Return the numbers of the calibration inputs that the search sees, of `count`."""
     most = max(SEARCH_SAMPLES, SEARCH_WORK // max(1, work(program)))
-    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64))
+    return spread(count, most)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -25,6 +25,7 @@ from hetorch.compiler.activations.output_gradients import output_gradients
 from hetorch.compiler.activations.replace_activation import Draft, replace_activation
 from hetorch.compiler.activations.replacement import Replacement
 from hetorch.compiler.activations.unseen_range import BEYOND
+from hetorch.distinct import spread
 from hetorch.errors import InfeasibleError
 from hetorch.ir.interpreter import last_uses
 from hetorch.ir.tensor_program import Activation, Affine, Chebyshev, TensorOp, TensorProgram, Wish
@@ -85,7 +86,7 @@ class Task:
     def some(self) -> Indices:
         """The numbers of the calibration inputs on which gradients are taken."""
         count = len(self.inputs)
-        return np.unique(np.linspace(0, count - 1, min(count, GRADIENT_SAMPLES)).astype(np.int64))
+        return spread(count, GRADIENT_SAMPLES)
 
     @functools.cached_property
     def importance(self) -> Mapping[int, Array]:

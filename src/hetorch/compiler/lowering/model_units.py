@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from hetorch.compiler.activations.approximated import Approximated
 from hetorch.compiler.bootstraps.insert_bootstraps import REFRESHED
+from hetorch.distinct import spread
 from hetorch.ir.interpreter import trace_tensor_program
 from hetorch.ir.tensor_program import Bootstrap, TensorProgram
 from hetorch.plan.report import JOINED
@@ -53,7 +54,7 @@ def model_units(approximated: Approximated, program: TensorProgram, inputs: Arra
 
     `inputs`: calibration inputs, (batch, *shape).
     """
-    some = inputs[np.unique(np.linspace(0, len(inputs) - 1, SAMPLES).astype(np.int64))]
+    some = inputs[spread(len(inputs), SAMPLES)]
     network, made = _trace(approximated.program, some), _trace(_undistorted(program), some)
     named: dict[str, list[int]] = defaultdict(list)
     for value in sorted(set(approximated.values)):

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.compiler.noise.range_noise import DEVIATIONS
+from hetorch.distinct import spread
 from hetorch.ir.interpreter import last_uses
 from hetorch.ir.tensor_program import Affine, Chebyshev, TensorProgram
 
@@ -38,7 +39,7 @@ def sampled_range_noise(
         own: the variances of the noise that each value's operation adds (predict_errors.OwnNoise).
         scales: one per value.
     """
-    some = inputs[np.unique(np.linspace(0, len(inputs) - 1, min(len(inputs), MOST_INPUTS)).astype(np.int64))]
+    some = inputs[spread(len(inputs), MOST_INPUTS)]
     rng, flat = np.random.default_rng(SEED), some.reshape(len(some), -1)
     added = [math.sqrt(first) / scale for (first, _), scale in zip(own, scales, strict=True)]
     switched = [math.sqrt(second) for _, second in own]

@@ -14,6 +14,7 @@ from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 
 from hetorch.compiler.noise.noise_tail_bounds import Noise
+from hetorch.distinct import spread
 from hetorch.ir.interpreter import run_tensor_program, trace_tensor_program
 from hetorch.ir.tensor_program import Add, Affine, Bootstrap, Chebyshev, Multiply, TensorOp, TensorProgram
 
@@ -109,7 +110,7 @@ def _points(program: TensorProgram, samples: Sequence[Array]) -> tuple[Array, ..
 def _output_gradients(output: Array) -> Array:
     """Return the gradients of the chosen outputs by the output value: ones, (samples, outputs, size)."""
     batch, size = output.shape
-    outputs = np.unique(np.linspace(0, size - 1, min(size, OUTPUTS)).astype(np.int64))
+    outputs = spread(size, OUTPUTS)
     ones = np.zeros((batch, len(outputs), size))
     ones[:, np.arange(len(outputs)), outputs] = 1.0
     return ones
